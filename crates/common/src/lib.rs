@@ -1,0 +1,16 @@
+//! AT Protocol's vocabulary as types.
+//!
+//! Identifiers ([`Did`], [`Handle`], [`Nsid`], ...) have one constructor, parsing, so that a value in hand is valid. The data
+//! model ([`Value`]) has two views: JSON ([`json`]) and DAG-CBOR ([`cbor`]). [`Clock`] is how the layers above are given time.
+//!
+//! **Invariant:** no I/O, no system clock, no randomness; nothing of HTTP, SQL or configuration.
+
+pub mod cbor;
+pub mod cid;
+pub mod clock;
+pub mod json;
+pub mod value;
+
+pub use cid::{Cid, Codec};
+pub use clock::Clock;
+pub use value::{Map, Value};
