@@ -110,6 +110,18 @@ impl Cid {
     }
 }
 
+/// Whether `text` looks like a CID of any kind: the lexicon's string format `cid`.
+///
+/// This is the shape only: 8 to 256 characters of a multibase, and not the version 0. What the data model links with is a
+/// [`Cid`], which is narrower.
+///
+/// Spec: <https://atproto.com/specs/lexicon#cid>
+pub fn is_cid_text(text: &str) -> bool {
+    (8..=256).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'='))
+        && !text.starts_with("Qm")
+}
+
 impl fmt::Display for Cid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = Vec::with_capacity(Self::TEXT_CHARS);
@@ -148,5 +160,45 @@ impl<'de> Deserialize<'de> for Cid {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
         text.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "bafyreidfayvfuwqa7qlnopdjiqrxzs6blmoeu4rujcjtnci5beludirz2a";
+
+    #[test]
+    fn text_and_bytes_agree() {
+        let cid: Cid = TEXT.parse().unwrap();
+        assert_eq!(cid.to_string(), TEXT);
+        assert_eq!(Cid::from_bytes(&cid.to_bytes()), Ok(cid));
+        assert_eq!(serde_json::from_str::<Cid>(&serde_json::to_string(&cid).unwrap()).unwrap(), cid);
+        assert_eq!(Cid::raw(b"").to_string(), "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku");
+    }
+
+    #[test]
+    fn a_cid_has_one_spelling() {
+        let upper = format!("b{}", TEXT[1..].to_ascii_uppercase());
+        let last_bits = format!("{}b", &TEXT[..TEXT.len() - 1]);
+        for text in [upper.as_str(), &last_bits, &TEXT[1..], &TEXT[..58], "bä", ""] {
+            assert_eq!(text.parse::<Cid>(), Err(CidError::Text), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_kinds_of_cids_are_refused_but_look_like_cids() {
+        let mut bytes = Cid::raw(b"").to_bytes();
+        bytes[1] = 0x70;
+        assert_eq!(Cid::from_bytes(&bytes), Err(CidError::Codec(0x70)));
+        assert_eq!(Cid::from_bytes(&bytes[..35]), Err(CidError::Length(35)));
+        bytes[0] = 0;
+        assert_eq!(Cid::from_bytes(&bytes), Err(CidError::Kind));
+
+        let dag_pb = "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi";
+        assert_eq!(dag_pb.parse::<Cid>(), Err(CidError::Codec(0x70)));
+        assert!(is_cid_text(dag_pb) && is_cid_text(TEXT));
+        assert!(!is_cid_text("QmbWqxBEKC3P8tqsKc98xmWNzrzDtRLMiMPL8wBuTGsMnR") && !is_cid_text("noop"));
     }
 }

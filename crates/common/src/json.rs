@@ -23,6 +23,11 @@ pub fn parse(text: &[u8]) -> Result<Value, serde_json::Error> {
     serde_json::from_slice(text)
 }
 
+/// Parses JSON text as a record: an object, and neither a link nor bytes.
+pub fn parse_record(text: &[u8]) -> Result<Map, serde_json::Error> {
+    serde_json::from_slice(text)
+}
+
 /// Appends the JSON form of `value` to `out`.
 pub fn write(value: &Value, out: &mut Vec<u8>) {
     serde_json::to_writer(out, value).expect("writing JSON to memory cannot fail");
@@ -151,6 +156,43 @@ impl<'de> Deserialize<'de> for Value {
     }
 }
 
+impl Serialize for Map {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+/// Takes objects only, and neither links nor bytes, which look like objects: what a record has to be.
+impl<'de> Deserialize<'de> for Map {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MapVisitor)
+    }
+}
+
+struct MapVisitor;
+
+impl<'de> Visitor<'de> for MapVisitor {
+    type Value = Map;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<Map, A::Error> {
+        match ValueVisitor.visit_map(access)? {
+            Value::Map(map) => Ok(map),
+            Value::Link(_) => Err(de::Error::custom("expected an object, found a link")),
+            Value::Bytes(_) => Err(de::Error::custom("expected an object, found bytes")),
+            Value::Null | Value::Bool(_) | Value::Integer(_) | Value::String(_) | Value::Array(_) => {
+                unreachable!("a JSON object is a map, a link or bytes")
+            }
+        }
+    }
+}
+
+/// 2^53, the first whole number that a float cannot tell from its neighbour.
+const UNSAFE_FROM: f64 = 9_007_199_254_740_992.0;
+
 struct ValueVisitor;
 
 const EXPECTED: &str = "Expected one of null, boolean, integer, string, bytes, cid, array, object";
@@ -185,7 +227,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
         // `1.0` and `1e3` are integers to JavaScript, whose clients may send them.
-        if value.fract() == 0.0 && value.abs() <= MAX_SAFE_INTEGER as f64 {
+        if value.fract() == 0.0 && value.abs() < UNSAFE_FROM {
             return Ok(Value::Integer(value as i64));
         }
         Err(E::custom(format_args!("{EXPECTED} (got {value})")))
