@@ -1,0 +1,32 @@
+//! The PDS: everything with an effect. The map of the modules:
+//!
+//! - [`cli`] and [`config`]: what the operator says; [`server`] and `state`: how it runs; [`router`]: every route.
+//! - `xrpc`: the protocol's methods, one file each, by NSID; `auth`: who calls; `extract`: with what; `error`: what they are told.
+//! - `account`, `repo`, `blob`, `firehose`, [`identity`]: the use cases behind the methods.
+//! - `store`: SQLite. `tasks`: periodic work. [`plc_directory`]: the did:plc directory of `relay dev`.
+
+mod account;
+mod auth;
+mod blob;
+pub mod cli;
+pub mod clock;
+pub mod config;
+mod control;
+mod data_dir;
+mod error;
+mod extract;
+mod firehose;
+pub mod identity;
+mod layers;
+pub mod plc_directory;
+mod random;
+mod repo;
+pub mod router;
+mod secrets;
+pub mod server;
+pub mod state;
+mod store;
+mod tasks;
+mod web;
+mod well_known;
+mod xrpc;

@@ -1,1 +1,23 @@
-fn main() {}
+//! `relay`: arguments, then the verb.
+
+use std::process::ExitCode;
+
+use relay::cli::{self, Command};
+
+// Smaller and faster than the C library's, above all musl's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = match cli::parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    match cli.command {
+        Command::Dev(args) => cli::main_dev(&args),
+        Command::Serve(args) => cli::main_serve(&args),
+        Command::Config(args) => cli::main_config(&args),
+        Command::Account(args) => cli::main_account(&args),
+        Command::Health(args) => cli::main_health(&args),
+    }
+}

@@ -1,0 +1,134 @@
+//! What the operator does with accounts, from the command line: on an opened data folder, or through a server that has it.
+
+use common::{AtIdentifier, Did, Handle};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroize;
+
+use super::create::{Claim, NewAccount};
+use super::password::MAX_NEW_CHARS;
+use crate::error::XrpcError;
+use crate::state::AppState;
+use crate::store::account::{self, Account};
+use crate::store::{AccountId, session};
+
+/// Accounts that are read at a time.
+const PAGE: usize = 500;
+
+/// An account to be made.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct CreateAccount {
+    pub(crate) handle: String,
+    pub(crate) email: String,
+    pub(crate) password: String,
+}
+
+/// An account that was made.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Created {
+    pub(crate) handle: Handle,
+    pub(crate) did: Did,
+}
+
+/// An account in a list.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AccountSummary {
+    pub(crate) did: Did,
+    pub(crate) handle: Handle,
+    pub(crate) email: Option<String>,
+    /// `active`, or the protocol's word for why it is not.
+    pub(crate) status: String,
+}
+
+/// A new password for an account.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct ResetPassword {
+    /// A handle or a DID.
+    pub(crate) account: String,
+    pub(crate) password: String,
+}
+
+impl Drop for CreateAccount {
+    fn drop(&mut self) {
+        self.password.zeroize();
+    }
+}
+
+impl Drop for ResetPassword {
+    fn drop(&mut self) {
+        self.password.zeroize();
+    }
+}
+
+impl From<Account> for AccountSummary {
+    fn from(account: Account) -> Self {
+        Self {
+            did: account.did,
+            handle: account.handle.unwrap_or_else(Handle::invalid),
+            email: account.email,
+            status: account.status.as_str().unwrap_or("active").to_owned(),
+        }
+    }
+}
+
+/// Makes an account with a new did:plc. No invite is needed, and reserved names are free to give.
+pub(crate) async fn create(app: &AppState, input: CreateAccount) -> Result<Created, XrpcError> {
+    let handle = input.handle.parse().map_err(|err| XrpcError::bad_request("InvalidHandle", format!("{err}")))?;
+    let new = NewAccount {
+        claim: Claim::New { recovery_key: None },
+        handle,
+        email: Some(input.email.clone()),
+        password: Some(input.password.clone()),
+        invite_code: None,
+        by_operator: true,
+    };
+    let created = super::create(app, new).await?;
+    Ok(Created { handle: created.handle, did: created.did })
+}
+
+/// Returns the DID of the account with this handle, which is made if there is none.
+pub(crate) async fn ensure_account(app: &AppState, handle: &str, email: &str, password: &str) -> Result<Did, XrpcError> {
+    if let Some(account) = find(app, handle).await? {
+        return Ok(account.did);
+    }
+    let input = CreateAccount { handle: handle.to_owned(), email: email.to_owned(), password: password.to_owned() };
+    Ok(create(app, input).await?.did)
+}
+
+/// Lists all accounts, oldest first.
+pub(crate) async fn list(app: &AppState) -> Result<Vec<AccountSummary>, XrpcError> {
+    let (mut accounts, mut after) = (Vec::new(), AccountId(0));
+    loop {
+        let page = app.db.read(|conn| account::list(conn, after, PAGE)).await?;
+        let Some(last) = page.last() else { return Ok(accounts) };
+        after = last.id;
+        accounts.extend(page.into_iter().map(AccountSummary::from));
+    }
+}
+
+/// Gives an account a new password, and ends all of its sessions.
+pub(crate) async fn reset_password(app: &AppState, input: ResetPassword) -> Result<(), XrpcError> {
+    if !(1..=MAX_NEW_CHARS).contains(&input.password.chars().count()) {
+        return Err(XrpcError::invalid_request(format!("A password has 1 to {MAX_NEW_CHARS} characters")));
+    }
+    let account = find(app, &input.account).await?;
+    let account = account.ok_or_else(|| {
+        let message = format!("There is no account {} here; `relay account list` shows those that there are", input.account);
+        XrpcError::bad_request("AccountNotFound", message)
+    })?;
+    let (id, hash) = (account.id, app.passwords.hash(&input.password).await?);
+    app.db
+        .write::<_, XrpcError>(move |tx| {
+            account::set_password_hash(tx, id, &hash)?;
+            Ok(session::delete_all(tx, id)?)
+        })
+        .await
+}
+
+async fn find(app: &AppState, account: &str) -> Result<Option<Account>, XrpcError> {
+    let who: AtIdentifier = account.parse().map_err(|err| XrpcError::invalid_request(format!("{account}: {err}")))?;
+    let found = app.db.read(|conn| match &who {
+        AtIdentifier::Did(did) => account::find_by_did(conn, did),
+        AtIdentifier::Handle(handle) => account::find_by_handle(conn, handle),
+    });
+    Ok(found.await?)
+}

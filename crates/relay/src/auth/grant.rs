@@ -1,0 +1,59 @@
+//! The right to write to a repo, as a value: what writes asks for it, and only a check of the caller makes one.
+
+use axum::extract::FromRequestParts;
+use common::{AtIdentifier, Did};
+use http::request::Parts;
+
+use super::{Auth, Standard, check_deactivated, check_takedown};
+use crate::error::XrpcError;
+use crate::state::AppState;
+use crate::store::AccountId;
+use crate::store::account::Account;
+
+/// A caller that may write to its own repo, which is active.
+#[derive(Debug)]
+pub(crate) struct RepoAuth {
+    account: Account,
+}
+
+/// The right to write to one repo.
+#[derive(Clone, Debug)]
+pub(crate) struct RepoGrant {
+    account: AccountId,
+    did: Did,
+}
+
+impl FromRequestParts<AppState> for RepoAuth {
+    type Rejection = XrpcError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, XrpcError> {
+        let auth = Auth::<Standard>::from_request_parts(parts, app).await?;
+        Ok(Self { account: auth.account })
+    }
+}
+
+impl RepoAuth {
+    /// Grants writing to `repo`, which must be the caller's own, by DID or handle.
+    pub(crate) fn grant(&self, repo: &AtIdentifier) -> Result<RepoGrant, XrpcError> {
+        let own = match repo {
+            AtIdentifier::Did(did) => *did == self.account.did,
+            AtIdentifier::Handle(handle) => self.account.handle.as_ref() == Some(handle),
+        };
+        if !own {
+            return Err(XrpcError::unauthorized("AuthenticationRequired", "Authentication Required"));
+        }
+        check_takedown(&self.account)?;
+        check_deactivated(&self.account)?;
+        Ok(RepoGrant { account: self.account.id, did: self.account.did.clone() })
+    }
+}
+
+impl RepoGrant {
+    pub(crate) fn account(&self) -> AccountId {
+        self.account
+    }
+
+    pub(crate) fn did(&self) -> &Did {
+        &self.did
+    }
+}

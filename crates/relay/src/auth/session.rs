@@ -1,0 +1,151 @@
+//! Callers with a session token.
+
+use std::marker::PhantomData;
+
+use axum::extract::FromRequestParts;
+use common::Clock as _;
+use http::request::Parts;
+
+use super::token::{self, Scope, bad_scope};
+use super::{Admin, Credentials, credentials, missing};
+use crate::error::XrpcError;
+use crate::state::AppState;
+use crate::store::account::{self, Account};
+
+/// Which scopes a method accepts.
+pub(crate) trait Policy: Send + Sync {
+    const SCOPES: &'static [Scope];
+}
+
+/// Any session: the password's, or an app password's.
+#[derive(Debug)]
+pub(crate) struct Standard;
+
+impl Policy for Standard {
+    const SCOPES: &'static [Scope] = &[Scope::Access, Scope::AppPassPrivileged, Scope::AppPass];
+}
+
+/// The password's session alone.
+#[derive(Debug)]
+pub(crate) struct Full;
+
+impl Policy for Full {
+    const SCOPES: &'static [Scope] = &[Scope::Access];
+}
+
+/// Any session, also that of an account which was taken down.
+#[derive(Debug)]
+pub(crate) struct StandardOrTakendown;
+
+impl Policy for StandardOrTakendown {
+    const SCOPES: &'static [Scope] = &[Scope::Access, Scope::AppPassPrivileged, Scope::AppPass, Scope::Takendown];
+}
+
+/// The password's session, also that of an account which was taken down.
+#[derive(Debug)]
+pub(crate) struct FullOrTakendown;
+
+impl Policy for FullOrTakendown {
+    const SCOPES: &'static [Scope] = &[Scope::Access, Scope::Takendown];
+}
+
+/// A caller with an access token that the policy `P` accepts.
+#[derive(Debug)]
+pub(crate) struct Auth<P> {
+    pub(crate) account: Account,
+    pub(crate) scope: Scope,
+    policy: PhantomData<P>,
+}
+
+impl<P: Policy> FromRequestParts<AppState> for Auth<P> {
+    type Rejection = XrpcError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, XrpcError> {
+        match credentials(&parts.headers)? {
+            Credentials::Bearer(token) => {
+                let (account, scope) = session(app, token, P::SCOPES).await?;
+                super::note_caller(parts, &account);
+                Ok(Self { account, scope, policy: PhantomData })
+            }
+            Credentials::None => Err(missing()),
+            Credentials::Basic(_) | Credentials::Dpop(_) => {
+                Err(XrpcError::bad_request("InvalidToken", "Unexpected authorization type"))
+            }
+        }
+    }
+}
+
+async fn session(app: &AppState, bearer: &str, scopes: &[Scope]) -> Result<(Account, Scope), XrpcError> {
+    let service = &app.config.identity.service_did;
+    let claims = token::verify_access(app.secrets.jwt_secret(), service, bearer, app.clock.seconds())?;
+    if !scopes.contains(&claims.scope) {
+        return Err(bad_scope());
+    }
+    let account = app.db.read(|conn| account::find_by_did(conn, &claims.sub)).await?;
+    let account = account.ok_or_else(|| XrpcError::forbidden("AccountNotFound", "Account not found"))?;
+    Ok((account, claims.scope))
+}
+
+/// A caller that may be anyone. A header that is there must be good.
+#[derive(Debug)]
+pub(crate) enum OptionalAuth {
+    Anyone,
+    Account(Box<Account>),
+    Admin,
+}
+
+impl OptionalAuth {
+    /// Whether the caller sees an account although it is not active: its owner and admins do.
+    pub(crate) fn sees_inactive(&self, account: &Account) -> bool {
+        match self {
+            Self::Anyone => false,
+            Self::Account(caller) => caller.id == account.id,
+            Self::Admin => true,
+        }
+    }
+}
+
+impl FromRequestParts<AppState> for OptionalAuth {
+    type Rejection = XrpcError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, XrpcError> {
+        match credentials(&parts.headers)? {
+            Credentials::None => Ok(Self::Anyone),
+            Credentials::Bearer(token) => {
+                let (account, _) = session(app, token, StandardOrTakendown::SCOPES).await?;
+                super::note_caller(parts, &account);
+                Ok(Self::Account(Box::new(account)))
+            }
+            Credentials::Basic(_) => Admin::from_request_parts(parts, app).await.map(|_| Self::Admin),
+            Credentials::Dpop(_) => Err(XrpcError::bad_request("InvalidToken", "Unexpected authorization type")),
+        }
+    }
+}
+
+/// A caller with a refresh token whose signature is good. Whether it was revoked is for the handler to find out.
+#[derive(Debug)]
+pub(crate) struct RefreshAuth<const ALLOW_EXPIRED: bool> {
+    pub(crate) claims: token::Claims,
+    /// The token's id.
+    pub(crate) jti: String,
+}
+
+impl<const ALLOW_EXPIRED: bool> FromRequestParts<AppState> for RefreshAuth<ALLOW_EXPIRED> {
+    type Rejection = XrpcError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, XrpcError> {
+        match credentials(&parts.headers)? {
+            Credentials::Bearer(bearer) => {
+                let service = &app.config.identity.service_did;
+                let now = app.clock.seconds();
+                let claims = token::verify_refresh(app.secrets.jwt_secret(), service, bearer, now, ALLOW_EXPIRED)?;
+                let jti = claims.jti.clone().ok_or_else(bad_scope)?;
+                Ok(Self { claims, jti })
+            }
+            Credentials::None => Err(missing()),
+            Credentials::Basic(_) | Credentials::Dpop(_) => {
+                Err(XrpcError::bad_request("InvalidToken", "Unexpected authorization type"))
+            }
+        }
+    }
+}

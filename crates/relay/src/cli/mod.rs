@@ -1,0 +1,174 @@
+//! The command line: what `relay` understands, and how its verbs end.
+//!
+//! Each verb has a file with its arguments. Errors go to standard error with a remedy; the exit code is 2 for mistakes in
+//! arguments and configuration, 1 for all other failures.
+
+pub mod account;
+pub mod config;
+pub mod dev;
+mod error;
+pub mod health;
+pub mod serve;
+mod source;
+
+use std::{
+    ffi::OsString,
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+pub use self::{error::CliError, source::ConfigSourceArgs};
+
+/// An AT Protocol Personal Data Server.
+#[derive(Debug, Parser)]
+#[command(name = "relay", version, about, propagate_version = false, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a server for development: on this machine, with a PLC directory of its own and test accounts
+    Dev(dev::DevArgs),
+    /// Run the server
+    Serve(serve::ServeArgs),
+    /// Check, show or document the configuration
+    Config(config::ConfigArgs),
+    /// Manage the accounts of this server
+    Account(account::AccountArgs),
+    /// Ask a running server whether it is well; for container health checks
+    Health(health::HealthArgs),
+}
+
+/// Reads the arguments. `Err` is the exit code when there is nothing more to do: after `--help`, `--version` or a mistake,
+/// which has been printed.
+pub fn parse<A: Into<OsString> + Clone>(args: impl IntoIterator<Item = A>) -> Result<Cli, ExitCode> {
+    Cli::try_parse_from(args).map_err(|err| {
+        // A closed terminal is no reason to fail twice.
+        let _ = err.print();
+        if err.use_stderr() { ExitCode::from(error::USAGE) } else { ExitCode::SUCCESS }
+    })
+}
+
+/// Returns the process's environment for [`ConfigSourceArgs::load`]; values that are not Unicode become wrong values, not
+/// panics.
+pub fn process_env() -> Vec<(String, String)> {
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
+}
+
+/// Runs `relay config`.
+pub fn main_config(args: &config::ConfigArgs) -> ExitCode {
+    finish(config::run(args, process_env(), &mut io::stdout().lock()))
+}
+
+/// Runs `relay health`.
+pub fn main_health(args: &health::HealthArgs) -> ExitCode {
+    finish(health::run(args, process_env(), &mut io::stdout().lock()))
+}
+
+/// Runs `relay dev`.
+pub fn main_dev(args: &dev::DevArgs) -> ExitCode {
+    finish(in_runtime(dev::run(args)))
+}
+
+/// Runs `relay serve`.
+pub fn main_serve(args: &serve::ServeArgs) -> ExitCode {
+    finish(args.load(process_env()).and_then(|loaded| in_runtime(serve::run(loaded))))
+}
+
+/// Runs `relay account`.
+pub fn main_account(args: &account::AccountArgs) -> ExitCode {
+    finish(in_runtime(account::run(args, process_env())))
+}
+
+fn in_runtime(verb: impl Future<Output = Result<(), CliError>>) -> Result<(), CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(verb);
+    // Blocking work that nobody waits for any more, such as a look-up of a name, does not hold the process up.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    result
+}
+
+/// Starts the log of a server, on standard error.
+fn start_log(logging: &crate::config::Logging) {
+    let log = tracing_subscriber::fmt().with_env_filter(logging.filter()).with_writer(io::stderr);
+    // A second start in one process, as in tests, keeps the first log.
+    drop(if logging.is_json() { log.json().flatten_event(true).try_init() } else { log.try_init() });
+}
+
+/// Completes when the operator or the service manager asks the process to end.
+async fn asked_to_stop() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            },
+            Err(_) => drop(tokio::signal::ctrl_c().await),
+        }
+    }
+    #[cfg(not(unix))]
+    drop(tokio::signal::ctrl_c().await);
+}
+
+/// Ends a verb: prints its error to standard error and returns the exit code.
+pub fn finish(result: Result<(), CliError>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever closed the pipe (`relay config docs | head`) has seen enough.
+        Err(CliError::Output(err)) if err.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(err) => {
+            // With standard error closed there is nobody left to tell.
+            let _ = writeln!(io::stderr().lock(), "{err}");
+            ExitCode::from(err.exit_code())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn verbs_are_understood() {
+        for line in [
+            "relay dev --data-dir /tmp/x --bind 127.0.0.1:0 --plc-bind 127.0.0.1:0 --json-ready --no-accounts",
+            "relay dev --plc-url http://localhost:2582",
+            "relay serve --config relay.toml --data-dir /d --public-url https://a.example --bind [::]:80 --bind [::]:81",
+            "relay serve --set limits.import=1GiB --set mail.from=a@b.c",
+            "relay config check",
+            "relay config show --config relay.toml",
+            "relay config docs",
+            "relay account create alice.test --email alice@example.com --password-stdin",
+            "relay account list --json",
+            "relay account reset-password alice.test",
+            "relay health --url http://127.0.0.1:2583",
+        ] {
+            assert!(parse(line.split(' ')).is_ok(), "{line}");
+        }
+        for line in [
+            "relay",
+            "relay frobnicate",
+            "relay serve --set limits.import",
+            "relay dev --plc-url http://x --plc-bind 127.0.0.1:1",
+        ] {
+            assert_eq!(format!("{:?}", parse(line.split(' ')).unwrap_err()), format!("{:?}", ExitCode::from(2)), "{line}");
+        }
+        assert_eq!(format!("{:?}", parse(["relay", "--version"]).unwrap_err()), format!("{:?}", ExitCode::SUCCESS));
+    }
+}

@@ -1,0 +1,66 @@
+//! The arguments that say where the configuration comes from; most verbs share them.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::CliError;
+use crate::config::{self, Config, Loaded, Override};
+
+/// Where a configuration file is looked for when none is named.
+const USUAL_FILES: [&str; 2] = ["relay.toml", "/etc/relay/relay.toml"];
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ConfigSourceArgs {
+    /// The configuration file [default: relay.toml, /etc/relay/relay.toml]
+    #[arg(long, value_name = "FILE", env = "RELAY_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// The folder of the data (data.dir)
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<String>,
+    /// Set any setting, such as limits.blob_upload=50MB; may be repeated
+    #[arg(long, value_name = "SETTING=VALUE", value_parser = parse_set)]
+    pub set: Vec<SetArg>,
+}
+
+/// One `--set`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetArg {
+    path: String,
+    value: String,
+}
+
+fn parse_set(text: &str) -> Result<SetArg, String> {
+    let (path, value) = text.split_once('=').ok_or("write it as setting=value, such as limits.blob_upload=50MB")?;
+    Ok(SetArg { path: path.trim().to_owned(), value: value.to_owned() })
+}
+
+impl ConfigSourceArgs {
+    /// Loads the configuration from the file, the environment and these arguments.
+    pub fn load(&self, env: Vec<(String, String)>) -> Result<Loaded, CliError> {
+        self.load_with(env, &[])
+    }
+
+    /// Loads the configuration as [`ConfigSourceArgs::load`] does, with the flags that a verb has besides.
+    pub fn load_with(&self, env: Vec<(String, String)>, flags: &[Override]) -> Result<Loaded, CliError> {
+        let mut overrides: Vec<_> = self
+            .set
+            .iter()
+            .map(|SetArg { path, value }| Override { flag: format!("--set {path}"), path: path.clone(), value: value.clone() })
+            .collect();
+        if let Some(dir) = &self.data_dir {
+            overrides.push(Override { flag: "--data-dir".to_owned(), path: "data.dir".to_owned(), value: dir.clone() });
+        }
+        overrides.extend_from_slice(flags);
+        let hints = config::hints(env.iter().cloned());
+        Config::load(self.file().as_deref(), env, &overrides).map_err(|errors| CliError::Config { errors, hints })
+    }
+
+    /// Returns the configuration file that is used, if there is one.
+    pub fn file(&self) -> Option<PathBuf> {
+        let usual = || USUAL_FILES.iter().map(Path::new).find(|file| file.is_file()).map(Path::to_owned);
+        // An empty RELAY_CONFIG is the same as none, as with all our variables.
+        self.config.clone().filter(|file| !file.as_os_str().is_empty()).or_else(usual)
+    }
+}

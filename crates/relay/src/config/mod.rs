@@ -1,0 +1,186 @@
+//! The configuration: one file and one struct per section, parsed once into domain types.
+//!
+//! Values come from flags, `RELAY_*` variables, the service manager's credentials and `relay.toml`, in this order of
+//! precedence. The table [`SETTINGS`] names every setting once; reading, `relay config show` and docs/CONFIG.md go by it. All
+//! mistakes are reported together, each with its place.
+//!
+//! **Invariants:** a secret's value is in no mistake, no `Debug` and nothing that is shown. The process's environment is an
+//! argument, and files are read in [`Config::load`] only.
+
+mod accounts;
+mod data;
+mod docs;
+mod error;
+mod identity;
+mod limits;
+mod logging;
+mod mail;
+mod network;
+mod official;
+mod origin;
+mod reader;
+mod registry;
+mod secret;
+mod secrets;
+mod server;
+mod services;
+mod show;
+mod sources;
+mod suggest;
+mod values;
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+pub use self::{
+    accounts::Accounts,
+    data::{Data, Synchronous},
+    docs::markdown,
+    error::{ConfigErrors, Mistake},
+    identity::Identity,
+    limits::Limits,
+    logging::{LogFormat, Logging},
+    mail::{Mail, MailLogin, MailRoute, MailServer, MailTls},
+    network::{ExtraRoots, Network},
+    official::{Hint, hints},
+    origin::Origin,
+    reader::{Effective, Shown},
+    registry::{Default as SettingDefault, Kind, Official, SECTIONS, SETTINGS, Setting, find as find_setting},
+    secret::{MasterKey, Secret},
+    secrets::{MasterKeySource, Secrets},
+    server::{Links, Server},
+    services::{CdnPattern, Service, Services},
+    show::show,
+    sources::Override,
+    values::{DidKey, HandleDomain, IpRange, MailAddress, PublicUrl, ServiceUrl},
+};
+use self::{reader::Reader, sources::Sources};
+
+/// Everything that an operator can decide, valid.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the server listens and what it is called.
+    pub server: Server,
+    /// Where data is kept.
+    pub data: Data,
+    /// DIDs and handles.
+    pub identity: Identity,
+    /// Who may have an account.
+    pub accounts: Accounts,
+    /// Other services.
+    pub services: Services,
+    /// Outgoing mail.
+    pub mail: Mail,
+    /// Bounds on clients.
+    pub limits: Limits,
+    /// Outgoing connections and proxies.
+    pub network: Network,
+    /// Secrets of the server itself.
+    pub secrets: Secrets,
+    /// The log.
+    pub logging: Logging,
+}
+
+/// A configuration, and how it came about.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What holds for each setting, in the order of [`SETTINGS`], and who said so.
+    pub effective: Vec<Effective>,
+    /// Variables of the official PDS in the environment, which do nothing here.
+    pub hints: Vec<Hint>,
+}
+
+/// What `relay dev` decides; all else is as a test on one machine needs it.
+#[derive(Debug, Clone)]
+pub struct DevOptions {
+    /// The address to listen on; its port is part of the public URL.
+    pub bind: SocketAddr,
+    /// The PLC directory, such as `http://localhost:2582`.
+    pub plc_url: String,
+    /// The folder of the data.
+    pub data_dir: PathBuf,
+    /// The admin password, if the admin API is wanted.
+    pub admin_password: Option<Secret>,
+}
+
+impl Config {
+    /// Reads the configuration: the file if there is one, the variables that begin with `RELAY_`, the files in the folder that
+    /// `CREDENTIALS_DIRECTORY` names, and the overrides, which come from flags.
+    pub fn load(
+        file: Option<&Path>,
+        env: impl IntoIterator<Item = (String, String)>,
+        overrides: &[Override],
+    ) -> Result<Loaded, ConfigErrors> {
+        let env: BTreeMap<String, String> = env.into_iter().collect();
+        let mut sources = Sources::default();
+        if let Some(file) = file {
+            sources.add_file(file);
+        }
+        if let Some(dir) = env.get("CREDENTIALS_DIRECTORY").filter(|dir| !dir.is_empty()) {
+            sources.add_credentials(Path::new(dir));
+        }
+        sources.add_env(&env);
+        sources.add_overrides(overrides);
+        let (config, effective) = Self::read(sources)?;
+        Ok(Loaded { config, effective, hints: hints(env) })
+    }
+
+    /// Makes the configuration of `relay dev`: on this machine only, offline, with open registration and no limits.
+    pub fn dev(options: &DevOptions) -> Result<Self, ConfigErrors> {
+        let set = |flag: &str, path: &str, value: String| Override { flag: flag.to_owned(), path: path.to_owned(), value };
+        let fixed = |path: &str, value: &str| set("relay dev", path, value.to_owned());
+        let mut sources = Sources::default();
+        sources.add_overrides(&[
+            set("--bind", "server.bind", options.bind.to_string()),
+            set("--bind", "server.public_url", format!("http://localhost:{}", options.bind.port())),
+            set("--plc-url", "identity.plc_url", options.plc_url.clone()),
+            fixed("identity.handle_domains", ".test"),
+            fixed("accounts.invite_required", "false"),
+            fixed("accounts.accept_disposable_mail", "true"),
+            fixed("services.appview_url", "none"),
+            fixed("services.report_url", "none"),
+            fixed("services.crawlers", "none"),
+            fixed("network.protect_private_addresses", "false"),
+            fixed("limits.rate_limits", "false"),
+        ]);
+        let (mut config, _) = Self::read(sources)?;
+        // These two need not be text, nor be read back from it.
+        config.secrets.master_key = MasterKeySource::DataDir(options.data_dir.join("master.key"));
+        config.data.dir.clone_from(&options.data_dir);
+        config.secrets.admin_password.clone_from(&options.admin_password);
+        Ok(config)
+    }
+
+    fn read(mut sources: Sources) -> Result<(Self, Vec<Effective>), ConfigErrors> {
+        sources.read_secret_files();
+        let mut reader = Reader::new(sources);
+        let from = &mut reader;
+        let network = Network::read(from);
+        // A closed network has services without certificates.
+        let allow_plain = !network.protect_private_addresses;
+        let server = Server::read(from);
+        let data = Data::read(from);
+        let config = Self {
+            identity: Identity::read(from, &server.public_url, allow_plain),
+            accounts: Accounts::read(from),
+            services: Services::read(from, allow_plain),
+            mail: Mail::read(from),
+            limits: Limits::read(from),
+            secrets: Secrets::read(from, &data.dir),
+            logging: Logging::read(from),
+            server,
+            data,
+            network,
+        };
+        let effective = reader.finish().map_err(ConfigErrors::new)?;
+        Ok((config, effective))
+    }
+}
+
+#[cfg(test)]
+mod tests;

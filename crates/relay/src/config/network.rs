@@ -1,0 +1,89 @@
+//! `[network]`: outgoing connections and the proxies in front.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
+
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+
+use super::{
+    reader::{Reader, Shown},
+    sources::read_bounded,
+    values::{IpRange, parse_dns_server},
+};
+
+/// The section `[network]`.
+#[derive(Debug, Clone)]
+pub struct Network {
+    /// Whether the server refuses to call private addresses on behalf of others.
+    pub protect_private_addresses: bool,
+    /// The proxies that are believed about a client's address.
+    pub trusted_proxies: Vec<IpRange>,
+    /// The DNS servers; `None` means the system's.
+    pub dns_servers: Option<Vec<SocketAddr>>,
+    /// Certificate authorities to trust besides the public ones.
+    pub extra_roots: Option<ExtraRoots>,
+}
+
+/// Certificates out of a PEM file.
+#[derive(Clone)]
+pub struct ExtraRoots {
+    /// The file.
+    pub file: PathBuf,
+    /// What it holds, at least one.
+    pub certificates: Vec<CertificateDer<'static>>,
+}
+
+impl fmt::Debug for ExtraRoots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} certificates of {}", self.certificates.len(), self.file.display())
+    }
+}
+
+impl Network {
+    /// Tells whether `peer` is a proxy that is believed about a client's address.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|range| range.contains(peer))
+    }
+
+    pub(super) fn read(reader: &mut Reader) -> Self {
+        let dns_servers = reader.list("network.dns_servers", parse_dns_server).filter(|servers| !servers.is_empty());
+        reader.derived("network.dns_servers", Shown::Unset);
+        Self {
+            protect_private_addresses: reader.flag("network.protect_private_addresses"),
+            trusted_proxies: reader.list("network.trusted_proxies", IpRange::parse).unwrap_or_default(),
+            dns_servers,
+            extra_roots: read_roots(reader),
+        }
+    }
+}
+
+fn read_roots(reader: &mut Reader) -> Option<ExtraRoots> {
+    const PATH: &str = "network.extra_root_certificates";
+    let file = reader.optional_path(PATH)?;
+    let text = match read_bounded(&file) {
+        Ok(text) => text,
+        Err(err) => {
+            reader.complain(
+                PATH,
+                &format!("cannot be read: {err}"),
+                "Check the path, and that the user of the server may read the file.",
+            );
+            return None;
+        }
+    };
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
+    match certificates {
+        Ok(certificates) if !certificates.is_empty() => Some(ExtraRoots { file, certificates }),
+        Ok(_) | Err(_) => {
+            reader.complain(
+                PATH,
+                "has no certificates in PEM form",
+                "The file has parts that begin with -----BEGIN CERTIFICATE-----.",
+            );
+            None
+        }
+    }
+}

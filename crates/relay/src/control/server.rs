@@ -1,0 +1,50 @@
+//! The server's end of the control socket.
+
+use std::path::Path;
+
+use axum::extract::State;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use tokio_util::sync::CancellationToken;
+
+use super::SOCKET;
+use crate::account::operator::{self, AccountSummary, CreateAccount, Created, ResetPassword};
+use crate::error::XrpcError;
+use crate::state::AppState;
+
+/// Serves operators until `stop` is cancelled.
+pub(crate) async fn serve(app: AppState, data_dir: &Path, stop: CancellationToken) {
+    let path = data_dir.join(SOCKET);
+    // Ours, left by a process that did not end well: this process has the lock of the folder.
+    drop(std::fs::remove_file(&path));
+    let listener = match tokio::net::UnixListener::bind(&path) {
+        Ok(listener) => listener,
+        Err(err) => {
+            tracing::warn!(
+                error = &err as &dyn std::error::Error,
+                "no control socket: `relay account` works only while the server is stopped. Is the path of data.dir very long?"
+            );
+            return;
+        }
+    };
+    let routes = Router::new()
+        .route("/accounts", get(list).post(create))
+        .route("/accounts/reset-password", post(reset_password))
+        .with_state(app);
+    if let Err(err) = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await {
+        tracing::warn!(error = &err as &dyn std::error::Error, "the control socket ended");
+    }
+    drop(std::fs::remove_file(&path));
+}
+
+async fn list(State(app): State<AppState>) -> Result<Json<Vec<AccountSummary>>, XrpcError> {
+    operator::list(&app).await.map(Json)
+}
+
+async fn create(State(app): State<AppState>, Json(input): Json<CreateAccount>) -> Result<Json<Created>, XrpcError> {
+    operator::create(&app, input).await.map(Json)
+}
+
+async fn reset_password(State(app): State<AppState>, Json(input): Json<ResetPassword>) -> Result<Json<()>, XrpcError> {
+    operator::reset_password(&app, input).await.map(Json)
+}

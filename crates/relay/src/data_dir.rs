@@ -1,0 +1,105 @@
+//! The data folder: who may read it, and that one process has it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use crypto::seal::MasterKey;
+
+/// Why the data folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    #[error("the data folder {path} could not be made or read: {source}")]
+    Io { path: PathBuf, source: io::Error },
+    #[error("another relay process has the data folder {path}; stop that one first, or name another folder with --data-dir")]
+    InUse { path: PathBuf },
+    #[error("{path} is not a master key; it has to hold 64 hexadecimal digits. Restore the file from your backup")]
+    MasterKey { path: PathBuf },
+    #[error(
+        "{path} is missing, but the folder has a database. Without the master key its secrets cannot be opened; restore the file from your backup"
+    )]
+    MasterKeyMissing { path: PathBuf },
+}
+
+/// A data folder that this process has to itself, until it is dropped.
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Makes the folder if need be, for its owner's eyes only, and takes its lock.
+    pub fn open(path: &Path) -> Result<Self, DataDirError> {
+        let failed = |source| DataDirError::Io { path: path.to_owned(), source };
+        make_private_dir(path).map_err(failed)?;
+        let lock = private_file().truncate(false).open(path.join("relay.lock")).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(fs::TryLockError::WouldBlock) => Err(DataDirError::InUse { path: path.to_owned() }),
+            Err(fs::TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.path.join("relay.sqlite")
+    }
+
+    /// Makes a folder inside, and returns its path.
+    pub fn folder(&self, name: &str) -> Result<PathBuf, DataDirError> {
+        let path = self.path.join(name);
+        make_private_dir(&path).map_err(|source| DataDirError::Io { path: path.clone(), source })?;
+        Ok(path)
+    }
+
+    /// Reads the master key from `file`, which a new data folder gets.
+    pub fn master_key(&self, file: &Path) -> Result<MasterKey, DataDirError> {
+        let failed = |source| DataDirError::Io { path: file.to_owned(), source };
+        match fs::read_to_string(file) {
+            Ok(text) => {
+                let not_a_key = || DataDirError::MasterKey { path: file.to_owned() };
+                let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(text.trim().as_bytes()).map_err(|_| not_a_key())?;
+                Ok(MasterKey::from_bytes(bytes.try_into().map_err(|_| not_a_key())?))
+            }
+            Err(err) if err.kind() == io::ErrorKind::NotFound => {
+                if self.database().exists() {
+                    return Err(DataDirError::MasterKeyMissing { path: file.to_owned() });
+                }
+                let key = crate::random::bytes::<32>();
+                let mut out = private_file().create_new(true).open(file).map_err(failed)?;
+                writeln!(out, "{}", data_encoding::HEXLOWER.encode(&key)).map_err(failed)?;
+                // Before anything is sealed under it: a key that a loss of power takes away would take everything with it.
+                out.sync_all().map_err(failed)?;
+                File::open(&self.path).and_then(|dir| dir.sync_all()).map_err(failed)?;
+                Ok(MasterKey::from_bytes(key))
+            }
+            Err(err) => Err(failed(err)),
+        }
+    }
+}
+
+fn private_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+fn make_private_dir(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)?;
+    // A folder that was there, such as a mounted volume, may be open to others.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = fs::metadata(path)?.permissions().mode();
+        if mode & 0o077 != 0 && fs::set_permissions(path, fs::Permissions::from_mode(0o700)).is_err() {
+            tracing::warn!(path = %path.display(), "the data folder is open to others and belongs to someone else; make it private");
+        }
+    }
+    Ok(())
+}

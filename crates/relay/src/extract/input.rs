@@ -1,0 +1,102 @@
+//! Bodies.
+
+use axum::extract::{FromRequest, Request};
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::{HeaderMap, StatusCode};
+use http_body_util::BodyExt as _;
+use serde::de::DeserializeOwned;
+
+use crate::error::XrpcError;
+
+/// Most bytes of a JSON body.
+pub(crate) const JSON_LIMIT: usize = 150 << 10;
+/// Most bytes of a JSON body that holds records.
+pub(crate) const RECORD_JSON_LIMIT: usize = 1_000_000;
+
+/// Extracts a JSON body of at most [`JSON_LIMIT`] bytes.
+#[derive(Debug)]
+pub(crate) struct XrpcJson<T>(pub(crate) T);
+
+/// Extracts a JSON body of at most [`RECORD_JSON_LIMIT`] bytes.
+#[derive(Debug)]
+pub(crate) struct RecordJson<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for XrpcJson<T> {
+    type Rejection = XrpcError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, XrpcError> {
+        json(request, JSON_LIMIT).await.map(Self)
+    }
+}
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for RecordJson<T> {
+    type Rejection = XrpcError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, XrpcError> {
+        json(request, RECORD_JSON_LIMIT).await.map(Self)
+    }
+}
+
+async fn json<T: DeserializeOwned>(request: Request, limit: usize) -> Result<T, XrpcError> {
+    check_encoding(request.headers(), "application/json")?;
+    let body = read(request, limit).await?;
+    serde_json::from_slice(&body).map_err(|err| match err.classify() {
+        serde_json::error::Category::Data => XrpcError::invalid_request(format!("Invalid input: {err}")),
+        serde_json::error::Category::Syntax | serde_json::error::Category::Eof | serde_json::error::Category::Io => {
+            XrpcError::bad_request("SyntaxError", format!("The body is not JSON: {err}"))
+        }
+    })
+}
+
+/// Returns the media type of a request, without parameters.
+fn media_type(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let media_type = value.split(';').next().unwrap_or_default().trim();
+    (!media_type.is_empty()).then_some(media_type)
+}
+
+fn has_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING)
+}
+
+/// Checks that there is a body of the media type `expected`, or of any when that is `*/*`; returns the type.
+pub(crate) fn body_of<'h>(headers: &'h HeaderMap, expected: &str) -> Result<&'h str, XrpcError> {
+    // HTTP/2 bodies need neither header; a content type alone tells of one.
+    if !has_body(headers) && media_type(headers).is_none() {
+        return Err(XrpcError::invalid_request("A request body is expected but none was provided"));
+    }
+    let Some(found) = media_type(headers) else {
+        return Err(XrpcError::invalid_request("Request encoding (Content-Type) required but not provided"));
+    };
+    if expected != "*/*" && !found.eq_ignore_ascii_case(expected) {
+        return Err(XrpcError::invalid_request(format!("Wrong request encoding (Content-Type): {found}")));
+    }
+    Ok(found)
+}
+
+fn check_encoding(headers: &HeaderMap, expected: &str) -> Result<(), XrpcError> {
+    body_of(headers, expected).map(|_| ())
+}
+
+/// Checks that a method without input was sent none. Mobile clients send `content-length: 0`, with and without a type.
+pub(crate) async fn no_body(request: Request) -> Result<(), XrpcError> {
+    let body = read(request, 1).await;
+    match body {
+        Ok(body) if body.is_empty() => Ok(()),
+        _ => Err(XrpcError::invalid_request("A request body was provided when none was expected")),
+    }
+}
+
+async fn read(request: Request, limit: usize) -> Result<Bytes, XrpcError> {
+    let too_large = || XrpcError::new(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLargeError", "request entity too large");
+    let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|bytes| bytes > limit as u64) {
+        return Err(too_large());
+    }
+    match http_body_util::Limited::new(request.into_body(), limit).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(err) if err.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+        Err(err) => Err(XrpcError::invalid_request("The request body could not be read").with_cause(err)),
+    }
+}

@@ -1,0 +1,7 @@
+//! Parameters and bodies of XRPC calls, checked before a handler sees them.
+
+mod input;
+mod params;
+
+pub(crate) use input::{JSON_LIMIT, RECORD_JSON_LIMIT, RecordJson, XrpcJson, body_of, no_body};
+pub(crate) use params::{FromParams, Params, XrpcQuery};

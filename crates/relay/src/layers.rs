@@ -1,0 +1,130 @@
+//! What applies to every request: the log line, CORS, compression, entity tags, time limits, panics.
+
+use std::hash::{DefaultHasher, Hasher as _};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
+
+use crate::auth::Caller;
+use crate::error::{ErrorName, XrpcError};
+use crate::state::AppState;
+
+/// Puts the layers over `routes`. The last one that is added is the first that a request meets.
+pub(crate) fn apply(routes: Router<AppState>, app: &AppState) -> Router<AppState> {
+    let compressible =
+        SizeAbove::new(1024).and(NotForContentType::const_new("image/")).and(NotForContentType::const_new("video/"));
+    routes
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(entity_tag))
+        .layer(CompressionLayer::new().compress_when(compressible))
+        .layer(from_fn_with_state(app.clone(), time_limit))
+        .layer(from_fn(cors))
+        .layer(from_fn(log))
+}
+
+fn panicked(panic: Box<dyn std::any::Any + Send + 'static>) -> Response {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    tracing::error!(panic = text, "a handler panicked; please report this with the log around it");
+    XrpcError::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", "Internal Server Error").into_response()
+}
+
+/// Writes one line for each request.
+async fn log(mut request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let caller = Caller(Arc::new(OnceLock::new()));
+    request.extensions_mut().insert(caller.clone());
+    let response = next.run(request).await;
+    let nsid = path.strip_prefix("/xrpc/").map(|nsid| nsid.trim_end_matches('/'));
+    let error = response.extensions().get::<ErrorName>().map(|name| &*name.0);
+    let duration_ms = begun.elapsed().as_secs_f64() * 1000.0;
+    let did = caller.0.get().map(common::Did::as_str);
+    let status = response.status().as_u16();
+    // A path can be anything that a stranger likes; NSIDs and a few others are known.
+    match nsid {
+        Some(nsid) => tracing::info!(nsid, %method, status, duration_ms, did, error, "request"),
+        None => tracing::info!(path, %method, status, duration_ms, did, error, "request"),
+    }
+    response
+}
+
+/// Lets pages of any origin call the API, as the protocol's clients in browsers do.
+async fn cors(request: Request, next: Next) -> Response {
+    const EXPOSED: &str = "DPoP-Nonce, WWW-Authenticate, RateLimit-Limit, RateLimit-Reset, RateLimit-Remaining, \
+                           RateLimit-Policy, Retry-After, Atproto-Repo-Rev, Atproto-Content-Labelers";
+    let any = HeaderValue::from_static("*");
+    let preflight =
+        request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    if preflight {
+        let mut response = StatusCode::NO_CONTENT.into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET,HEAD,PUT,PATCH,POST,DELETE"));
+        if let Some(wanted) = request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, wanted.clone());
+        }
+        headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+        headers.insert(header::VARY, HeaderValue::from_static("Access-Control-Request-Headers"));
+        return response;
+    }
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
+    response.headers_mut().insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+    response
+}
+
+/// Ends requests that take too long. Downloads and the firehose take what they take; their bodies have limits of their own.
+async fn time_limit(State(app): State<AppState>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(app.config.server.request_timeout, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            XrpcError::new(StatusCode::SERVICE_UNAVAILABLE, "UpstreamTimeout", "The request took too long").into_response()
+        }
+    }
+}
+
+/// Gives JSON answers a weak entity tag, and answers 304 to who has them already.
+async fn entity_tag(request: Request, next: Next) -> Response {
+    let cacheable = matches!(*request.method(), Method::GET | Method::HEAD);
+    let known = request.headers().get(header::IF_NONE_MATCH).cloned();
+    let response = next.run(request).await;
+    let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value == "application/json");
+    let size = response.body().size_hint().exact();
+    if !cacheable || response.status() != StatusCode::OK || !is_json || size.is_none_or(|size| size > 4 << 20) {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let Ok(body) = body.collect().await else { return Response::from_parts(parts, Body::empty()) };
+    let body = body.to_bytes();
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&body);
+    let tag = format!("W/\"{:x}-{:016x}\"", body.len(), hasher.finish());
+    let matches = known.as_ref().and_then(|known| known.to_str().ok()).is_some_and(|known| {
+        known == "*" || known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag.trim_start_matches("W/"))
+    });
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        parts.headers.insert(header::ETAG, tag);
+    }
+    if matches {
+        parts.status = StatusCode::NOT_MODIFIED;
+        for name in [header::CONTENT_LENGTH, header::CONTENT_TYPE] as [HeaderName; 2] {
+            parts.headers.remove(name);
+        }
+        return Response::from_parts(parts, Body::empty());
+    }
+    Response::from_parts(parts, Body::from(body))
+}

@@ -1,0 +1,322 @@
+//! From writes to a signed commit and its event.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use common::{Cid, Datetime, Did, Tid};
+use crypto::SigningKey;
+use repo_engine::{Action, Change, Commit, Key, Node, Op, Tree, UnsignedCommit, car};
+use rusqlite::Connection;
+
+use super::fresh::{Fresh, NodeChanges};
+use super::handle::{RepoHandle, RepoState};
+use super::nodes::{NodeCache, RepoNodes};
+use super::write::{CommitMeta, FirstCommit, Swap, Write, WriteError, WriteResult};
+use crate::firehose::frames::{self, CommitEvent};
+use crate::store::event::FrameParts;
+use crate::store::{AccountId, BatchTx, blob, record, repo};
+
+/// Most bytes of the CAR in a `#commit`: <https://atproto.com/specs/sync>.
+const MAX_EVENT_BLOCKS: usize = 2_000_000;
+
+/// What a commit is prepared from.
+pub(super) struct Context<'a> {
+    pub(super) conn: &'a Connection,
+    pub(super) handle: &'a RepoHandle,
+    pub(super) state: &'a RepoState,
+    pub(super) nodes: &'a NodeCache,
+    pub(super) now_micros: u64,
+    pub(super) clock_id: u16,
+    pub(super) writes: &'a [Write],
+    pub(super) swap_commit: Option<Cid>,
+}
+
+/// What came of preparing.
+pub(super) enum Prepared {
+    /// The writes change nothing.
+    Nothing(Vec<WriteResult>),
+    Commit(Box<PreparedCommit>, Vec<WriteResult>),
+}
+
+/// A commit that only lacks its place in the order of events.
+pub(super) struct PreparedCommit {
+    pub(super) meta: CommitMeta,
+    previous: Cid,
+    /// The row of the repo, with the fresh nodes as they are after this commit.
+    row: repo::RepoRow,
+    fresh: Fresh,
+    nodes: NodeChanges,
+    ops: Vec<Op>,
+    event: FrameParts,
+}
+
+/// Prepares a commit of `context.writes` on top of `context.state`, which stays as it is.
+pub(super) fn prepare(context: &Context<'_>) -> Result<Prepared, WriteError> {
+    let Context { conn, handle, state, .. } = *context;
+    if let Some(expected) = context.swap_commit
+        && expected != state.head
+    {
+        return Err(WriteError::CommitSwap { actual: state.head });
+    }
+    check_blobs(conn, handle.account, context.writes)?;
+
+    let store = RepoNodes { conn, repo: handle.account, fresh: &state.fresh, spilled: &state.spilled, cache: context.nodes };
+    let mut tree = Tree::open(&store, state.data);
+    let mut results = Vec::with_capacity(context.writes.len());
+    for write in context.writes {
+        results.push(apply(&mut tree, write)?);
+    }
+    // A batch without writes is a way to ask for a commit; writes without effect are not.
+    let asks_for_commit = context.writes.is_empty();
+    if !asks_for_commit && results.iter().all(|result| matches!(result, WriteResult::Unchanged(_))) {
+        return Ok(Prepared::Nothing(results));
+    }
+    let change = tree.finish_with_proof()?;
+
+    let rev = Tid::next_after(Some(state.rev), context.now_micros, context.clock_id);
+    let commit = UnsignedCommit { did: handle.did.clone(), rev, data: change.root }.sign(&state.key);
+    let blocks = event_blocks(&commit, &change, context.writes);
+    if blocks.len() > MAX_EVENT_BLOCKS {
+        return Err(WriteError::TooBig);
+    }
+    let time = Datetime::from_millis((context.now_micros / 1000) as i64);
+    let event = frames::commit(&CommitEvent {
+        repo: &handle.did,
+        commit: &commit.cid,
+        rev,
+        since: Some(state.rev),
+        prev_data: Some(&state.data),
+        ops: &change.ops,
+        blocks: &blocks,
+        time: time.as_str(),
+    });
+
+    for block in &change.created {
+        context.nodes.insert(block.cid, std::sync::Arc::clone(&block.node));
+    }
+    let mut fresh = state.fresh.clone();
+    let nodes = fresh.advance(&change, rev);
+    let row = repo::RepoRow {
+        head: commit.cid,
+        rev,
+        data: change.root,
+        commit_block: commit.block.to_vec(),
+        fresh_nodes: fresh.encode(),
+    };
+    let meta = CommitMeta { cid: commit.cid, rev };
+    let prepared = PreparedCommit { meta, previous: state.head, row, fresh, nodes, ops: change.ops, event };
+    Ok(Prepared::Commit(Box::new(prepared), results))
+}
+
+fn apply(tree: &mut Tree<&RepoNodes<'_>>, write: &Write) -> Result<WriteResult, WriteError> {
+    let check_swap = |swap: Swap, actual: Option<Cid>| match swap {
+        Swap::Anything => Ok(()),
+        Swap::Absent if actual.is_none() => Ok(()),
+        Swap::Is(cid) if actual == Some(cid) => Ok(()),
+        Swap::Absent | Swap::Is(_) => Err(WriteError::RecordSwap { actual }),
+    };
+    Ok(match write {
+        Write::Create { key, record } => match tree.put(key, record.cid)? {
+            None => WriteResult::Created(record.cid),
+            Some(_) => return Err(WriteError::RecordExists(key.clone())),
+        },
+        Write::Update { key, record } => match tree.put(key, record.cid)? {
+            None => return Err(WriteError::RecordNotFound(key.clone())),
+            Some(_) => WriteResult::Updated(record.cid),
+        },
+        Write::Put { key, record, swap } => {
+            let before = tree.put(key, record.cid)?;
+            if before == Some(record.cid) {
+                // As on the official server, a swap is not looked at when there is nothing to write.
+                return Ok(WriteResult::Unchanged(before));
+            }
+            check_swap(*swap, before)?;
+            if before.is_none() { WriteResult::Created(record.cid) } else { WriteResult::Updated(record.cid) }
+        }
+        Write::Delete { key } => match tree.delete(key)? {
+            None => return Err(WriteError::RecordNotFound(key.clone())),
+            Some(_) => WriteResult::Deleted,
+        },
+        Write::DeleteIfThere { key, swap } => {
+            let before = tree.delete(key)?;
+            if before.is_none() {
+                return Ok(WriteResult::Unchanged(None));
+            }
+            check_swap(*swap, before)?;
+            WriteResult::Deleted
+        }
+    })
+}
+
+/// Returns the CAR of a `#commit`: the commit, the nodes that are new or prove what changed, the records.
+fn event_blocks(commit: &Commit, change: &Change, writes: &[Write]) -> Vec<u8> {
+    let written: HashSet<Cid> = change.ops.iter().filter_map(|op| op.action.cid()).collect();
+    let records = || {
+        writes.iter().filter_map(|write| match write {
+            Write::Create { record, .. } | Write::Update { record, .. } | Write::Put { record, .. } => Some(record),
+            Write::Delete { .. } | Write::DeleteIfThere { .. } => None,
+        })
+    };
+    let nodes = || change.created.iter().chain(&change.proof);
+    let bytes = nodes().map(|node| car::block_size(node.bytes.len())).sum::<usize>()
+        + records().map(|record| car::block_size(record.block.len())).sum::<usize>()
+        + commit.block.len()
+        + 128;
+    let mut out = Vec::with_capacity(bytes);
+    out.extend_from_slice(&car::header(&commit.cid));
+    car::write_block(&mut out, &commit.cid, &commit.block);
+    for node in nodes() {
+        car::write_block(&mut out, &node.cid, &node.bytes);
+    }
+    // Two keys may hold one and the same record; its block is sent once.
+    let mut sent = HashSet::with_capacity(written.len());
+    for record in records() {
+        if written.contains(&record.cid) && sent.insert(record.cid) {
+            car::write_block(&mut out, &record.cid, &record.block);
+        }
+    }
+    out
+}
+
+/// Checks that the blobs that records refer to were uploaded, and are what the records say.
+fn check_blobs(conn: &Connection, account: AccountId, writes: &[Write]) -> Result<(), WriteError> {
+    for write in writes {
+        let (Write::Create { record, .. } | Write::Update { record, .. } | Write::Put { record, .. }) = write else {
+            continue;
+        };
+        for reference in &record.blobs {
+            let stored = blob::find(conn, account, &reference.cid)?.filter(|stored| !stored.taken_down);
+            let stored = stored.ok_or(WriteError::BlobNotFound(reference.cid))?;
+            if stored.mime_type != reference.mime_type {
+                let referenced = reference.mime_type.clone();
+                return Err(WriteError::BlobMimeType { stored: stored.mime_type, referenced });
+            }
+            if stored.size != reference.size {
+                return Err(WriteError::BlobSize { stored: stored.size, referenced: reference.size });
+            }
+        }
+    }
+    Ok(())
+}
+
+impl PreparedCommit {
+    /// Makes this commit the newest head in memory.
+    pub(super) fn advance(&self, state: &mut RepoState, ticket: u64) {
+        state.head = self.row.head;
+        state.rev = self.row.rev;
+        state.data = self.row.data;
+        state.fresh = self.fresh.clone();
+        state.ticket = ticket;
+        state.spilled.extend(self.nodes.insert.iter().map(|node| (ticket, node.clone())));
+    }
+
+    /// Stores the commit, in the transaction of its batch.
+    pub(super) fn store(&self, tx: &mut BatchTx<'_>, account: AccountId, writes: &[Write]) -> Result<(), WriteError> {
+        // First, since it tells whether this commit may happen at all.
+        if !repo::advance(tx, account, &self.previous, &self.row)? {
+            return Err(WriteError::Superseded);
+        }
+        for cid in &self.nodes.delete {
+            repo::delete_node(tx, account, cid)?;
+        }
+        for node in &self.nodes.insert {
+            repo::insert_node(tx, account, &node.cid, node.rev, &node.bytes)?;
+        }
+        for op in &self.ops {
+            match op.action {
+                Action::Create { cid } => {
+                    let written = written(writes, &op.key, cid);
+                    record::insert(tx, account, &op.key, &cid, self.row.rev, &written.block)?;
+                    self.refer_to_blobs(tx, account, &op.key, &written.blobs)?;
+                }
+                Action::Update { cid, .. } => {
+                    let written = written(writes, &op.key, cid);
+                    record::update(tx, account, &op.key, &cid, self.row.rev, &written.block)?;
+                    blob::drop_references(tx, account, &op.key)?;
+                    self.refer_to_blobs(tx, account, &op.key, &written.blobs)?;
+                }
+                Action::Delete { .. } => {
+                    record::delete(tx, account, &op.key)?;
+                    blob::drop_references(tx, account, &op.key)?;
+                }
+            }
+        }
+        tx.emit(account, &self.event)?;
+        Ok(())
+    }
+
+    fn refer_to_blobs(
+        &self,
+        tx: &BatchTx<'_>,
+        account: AccountId,
+        key: &Key,
+        blobs: &[blob::Reference],
+    ) -> Result<(), WriteError> {
+        for reference in blobs {
+            if !blob::refer(tx, account, key, &reference.cid, self.row.rev)? {
+                // It was collected between the check and now.
+                return Err(WriteError::BlobNotFound(reference.cid));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the record that a write put under `key`.
+fn written<'w>(writes: &'w [Write], key: &Key, cid: Cid) -> &'w super::write::Record {
+    let found = writes.iter().rev().find_map(|write| match write {
+        Write::Create { key: k, record } | Write::Update { key: k, record } | Write::Put { key: k, record, .. }
+            if k == key && record.cid == cid =>
+        {
+            Some(record)
+        }
+        Write::Create { .. }
+        | Write::Update { .. }
+        | Write::Put { .. }
+        | Write::Delete { .. }
+        | Write::DeleteIfThere { .. } => None,
+    });
+    found.expect("what an operation put was among the writes")
+}
+
+/// Makes the first commit of a repo, over the empty tree.
+pub(super) fn first_commit(did: &Did, rev: Tid, key: &SigningKey) -> FirstCommit {
+    let node = Node::empty();
+    let bytes = node.encode();
+    let data = Cid::dag_cbor(&bytes);
+    let commit = UnsignedCommit { did: did.clone(), rev, data }.sign(key);
+    let mut fresh = Fresh::default();
+    let block = repo_engine::NodeBlock { cid: data, node: node.into(), bytes: Bytes::from(bytes) };
+    let change = Change {
+        previous: data,
+        root: data,
+        ops: Vec::new(),
+        created: vec![block.clone()],
+        removed: Vec::new(),
+        proof: Vec::new(),
+    };
+    fresh.advance(&change, rev);
+    let time = Datetime::from_millis((rev.micros() / 1000) as i64);
+    let blocks = event_blocks(&commit, &change, &[]);
+    let event = frames::commit(&CommitEvent {
+        repo: did,
+        commit: &commit.cid,
+        rev,
+        since: None,
+        prev_data: None,
+        ops: &[],
+        blocks: &blocks,
+        time: time.as_str(),
+    });
+    let sync = frames::sync(did, rev, &commit_car(&commit.cid, &commit.block), time.as_str());
+    let row = repo::RepoRow { head: commit.cid, rev, data, commit_block: commit.block.to_vec(), fresh_nodes: fresh.encode() };
+    FirstCommit::new(row, event, sync)
+}
+
+/// Returns a CAR that holds a commit and nothing else.
+pub(super) fn commit_car(cid: &Cid, block: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(128 + block.len());
+    out.extend_from_slice(&car::header(cid));
+    car::write_block(&mut out, cid, block);
+    out
+}

@@ -1,0 +1,299 @@
+//! Writing to repos.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use common::{Cid, Clock, Datetime, Did, Tid};
+use crypto::SigningKey;
+use repo_engine::{Key, TreeError};
+
+use super::handle::{RepoHandle, RepoHandles, RepoState};
+use super::nodes::NodeCache;
+use super::prepare::{self, Prepared};
+use crate::auth::RepoGrant;
+use crate::firehose::frames;
+use crate::secrets::Secrets;
+use crate::store::account::Status;
+use crate::store::{AccountId, BatchTx, Db, StoreError, WriteFailed, account, blob, repo};
+
+/// A record that was checked and encoded.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    pub(crate) cid: Cid,
+    pub(crate) block: Bytes,
+    /// The blobs that it refers to.
+    pub(crate) blobs: Vec<blob::Reference>,
+}
+
+/// What a record must be before a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Swap {
+    Anything,
+    Absent,
+    Is(Cid),
+}
+
+/// A change of one record.
+#[derive(Clone, Debug)]
+pub(crate) enum Write {
+    /// The record must not exist.
+    Create { key: Key, record: Record },
+    /// The record must exist.
+    Update { key: Key, record: Record },
+    /// Creates or updates; writing what is there is no change.
+    Put { key: Key, record: Record, swap: Swap },
+    /// The record must exist.
+    Delete { key: Key },
+    /// Deleting what is not there is no change.
+    DeleteIfThere { key: Key, swap: Swap },
+}
+
+/// A commit as clients are told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CommitMeta {
+    pub(crate) cid: Cid,
+    pub(crate) rev: Tid,
+}
+
+/// What a write did.
+#[derive(Clone, Debug)]
+pub(crate) struct Written {
+    /// `None` when nothing changed.
+    pub(crate) commit: Option<CommitMeta>,
+    /// For each write, in order.
+    pub(crate) results: Vec<WriteResult>,
+}
+
+/// What one of the writes did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum WriteResult {
+    Created(Cid),
+    Updated(Cid),
+    Deleted,
+    Unchanged(Option<Cid>),
+}
+
+/// Why a write to a repository did not happen.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WriteError {
+    #[error("Commit was at {actual}")]
+    CommitSwap { actual: Cid },
+    #[error("Record was at {}", .actual.map_or_else(|| "null".to_owned(), |cid| cid.to_string()))]
+    RecordSwap { actual: Option<Cid> },
+    #[error("Record already exists: {0}; use putRecord to replace it")]
+    RecordExists(Key),
+    #[error("Could not find record: {0}")]
+    RecordNotFound(Key),
+    #[error("Could not find blob: {0}")]
+    BlobNotFound(Cid),
+    #[error("Referenced Mimetype does not match stored blob. Expected: {stored}, Got: {referenced}")]
+    BlobMimeType { stored: String, referenced: String },
+    #[error("Referenced size does not match stored blob. Expected: {stored}, Got: {referenced}")]
+    BlobSize { stored: u64, referenced: u64 },
+    #[error("Too many writes. Max event size: 2MB")]
+    TooBig,
+    #[error("Could not find repo")]
+    RepoNotFound,
+    #[error("a commit that this one stands on did not become durable")]
+    Superseded,
+    #[error("the tree of the repo could not be read")]
+    Tree(#[source] Box<TreeError<StoreError>>),
+    #[error("the signing key could not be opened")]
+    Key(#[source] crate::secrets::SecretError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Write(#[from] WriteFailed),
+}
+
+impl From<TreeError<StoreError>> for WriteError {
+    fn from(err: TreeError<StoreError>) -> Self {
+        Self::Tree(Box::new(err))
+    }
+}
+
+impl From<rusqlite::Error> for WriteError {
+    fn from(err: rusqlite::Error) -> Self {
+        Self::Store(err.into())
+    }
+}
+
+/// The repos of this server.
+#[derive(Debug)]
+pub(crate) struct Repos {
+    db: Arc<Db>,
+    clock: Arc<dyn Clock>,
+    secrets: Arc<Secrets>,
+    nodes: NodeCache,
+    handles: RepoHandles,
+    /// Distinguishes our revs from those of another process in the same microsecond.
+    clock_id: u16,
+    /// The last TID that was given to a record.
+    last_tid: AtomicU64,
+}
+
+/// The first commit of a new account, to be stored with it.
+#[derive(Debug)]
+pub(crate) struct FirstCommit {
+    row: repo::RepoRow,
+    event: crate::store::event::FrameParts,
+    sync: crate::store::event::FrameParts,
+}
+
+impl Repos {
+    pub(crate) fn new(db: Arc<Db>, clock: Arc<dyn Clock>, secrets: Arc<Secrets>, node_cache_bytes: u64) -> Self {
+        let clock_id = u16::from_be_bytes(crate::random::bytes());
+        Self {
+            db,
+            clock,
+            secrets,
+            nodes: NodeCache::new(node_cache_bytes),
+            handles: RepoHandles::new(),
+            clock_id,
+            last_tid: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn nodes(&self) -> &NodeCache {
+        &self.nodes
+    }
+
+    /// Writes to the repo that `grant` is for, in one commit, and returns when that is durable.
+    pub(crate) async fn write(
+        &self,
+        grant: &RepoGrant,
+        writes: Vec<Write>,
+        swap_commit: Option<Cid>,
+    ) -> Result<Written, WriteError> {
+        let handle = self.handles.get(grant.account(), grant.did());
+        let (pending, meta, results) = {
+            let mut slot = handle.state.lock().await;
+            let permit = self.db.reserve_write()?;
+            let prepared = self
+                .db
+                .read(|conn| {
+                    let state = self.newest(conn, &handle, &mut slot)?;
+                    prepare::prepare(&prepare::Context {
+                        conn,
+                        handle: &handle,
+                        state,
+                        nodes: &self.nodes,
+                        now_micros: self.clock.micros(),
+                        clock_id: self.clock_id,
+                        writes: &writes,
+                        swap_commit,
+                    })
+                })
+                .await?;
+            let (prepared, results) = match prepared {
+                Prepared::Nothing(results) => return Ok(Written { commit: None, results }),
+                Prepared::Commit(prepared, results) => (prepared, results),
+            };
+            // From here to the end of the block there is no await.
+            let state = slot.as_mut().expect("preparing read the state");
+            let (generation, ticket) = (state.generation, state.ticket + 1);
+            let meta = prepared.meta;
+            prepared.advance(state, ticket);
+            let settled = Arc::clone(&handle);
+            let account = handle.account;
+            let pending = permit.submit::<_, WriteError>(
+                move |tx| prepared.store(tx, account, &writes),
+                move |durable| settled.settle(generation, ticket, durable),
+            );
+            (pending, meta, results)
+        };
+        pending.await?;
+        Ok(Written { commit: Some(meta), results })
+    }
+
+    /// Returns the newest head, which is read from the store when memory has none, or one that stands on a failed commit.
+    fn newest<'s>(
+        &self,
+        conn: &rusqlite::Connection,
+        handle: &RepoHandle,
+        slot: &'s mut Option<RepoState>,
+    ) -> Result<&'s RepoState, WriteError> {
+        let key = match slot.take() {
+            Some(mut state) if !handle.has_failed(&state) => {
+                let durable = handle.durable_ticket();
+                while state.spilled.front().is_some_and(|(ticket, _)| *ticket <= durable) {
+                    state.spilled.pop_front();
+                }
+                return Ok(slot.insert(state));
+            }
+            Some(state) => state.key,
+            None => {
+                let sealed = account::sealed_signing_key(conn, handle.account)?;
+                Arc::new(self.secrets.open_signing_key(&handle.did, &sealed).map_err(WriteError::Key)?)
+            }
+        };
+        let generation = handle.next_generation();
+        let row = repo::find(conn, handle.account)?.ok_or(WriteError::RepoNotFound)?;
+        Ok(slot.insert(RepoState {
+            head: row.head,
+            rev: row.rev,
+            data: row.data,
+            fresh: super::fresh::Fresh::decode(&row.fresh_nodes)?,
+            spilled: std::collections::VecDeque::new(),
+            key,
+            generation,
+            ticket: handle.durable_ticket(),
+        }))
+    }
+
+    /// Returns a key for a record: the time, and never the same twice.
+    pub(crate) fn next_tid(&self) -> Tid {
+        let mut last = self.last_tid.load(Ordering::Acquire);
+        loop {
+            let next = Tid::next_after(Tid::from_u64(last), self.clock.micros(), self.clock_id);
+            match self.last_tid.compare_exchange_weak(last, next.as_u64(), Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return next,
+                Err(newer) => last = newer,
+            }
+        }
+    }
+
+    /// Prepares the empty first commit of a new account.
+    pub(crate) fn first_commit(&self, did: &Did, key: &SigningKey) -> FirstCommit {
+        let rev = Tid::next_after(None, self.clock.micros(), self.clock_id);
+        prepare::first_commit(did, rev, key)
+    }
+
+    /// Forgets what memory holds of a repo whose account is gone.
+    pub(crate) fn forget(&self, account: AccountId) {
+        self.handles.remove(account);
+    }
+}
+
+impl FirstCommit {
+    pub(super) fn new(
+        row: repo::RepoRow,
+        event: crate::store::event::FrameParts,
+        sync: crate::store::event::FrameParts,
+    ) -> Self {
+        Self { row, event, sync }
+    }
+
+    pub(crate) fn meta(&self) -> CommitMeta {
+        CommitMeta { cid: self.row.head, rev: self.row.rev }
+    }
+
+    /// Stores the repo. Where the account is active its events follow: `#identity`, `#account`, `#commit`, `#sync`.
+    pub(crate) fn store(
+        &self,
+        tx: &mut BatchTx<'_>,
+        account: AccountId,
+        announce: Option<(&Did, &common::Handle)>,
+    ) -> Result<(), StoreError> {
+        repo::insert(tx, account, &self.row)?;
+        if let Some((did, handle)) = announce {
+            let time = Datetime::from_millis(tx.now_millis());
+            tx.emit(account, &frames::identity(did, Some(handle), time.as_str()))?;
+            tx.emit(account, &frames::account(did, Status::Active, time.as_str()))?;
+            tx.emit(account, &self.event)?;
+            tx.emit(account, &self.sync)?;
+        }
+        Ok(())
+    }
+}

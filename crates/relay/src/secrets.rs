@@ -1,0 +1,109 @@
+//! The server's secrets, and what they protect.
+//!
+//! Everything secret in the database is sealed under one master key: each account's signing key, the server's rotation key for
+//! did:plc, and the secret that session tokens are signed with. The contexts below are part of the format: what was sealed
+//! for one purpose, or for one account, does not open for another.
+
+use std::sync::Arc;
+
+use common::Did;
+use crypto::seal::{self, MasterKey};
+use crypto::{Curve, KeyError, SigningKey};
+use zeroize::Zeroizing;
+
+use crate::store::{Db, StoreError, WriteFailed, meta};
+
+/// The opened secrets of the server.
+pub(crate) struct Secrets {
+    master: MasterKey,
+    rotation_key: SigningKey,
+    jwt_secret: Zeroizing<[u8; 32]>,
+}
+
+/// Why a secret could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SecretError {
+    #[error("a sealed secret could not be opened; is the master key the one that this data folder was made with?")]
+    Sealed(#[source] seal::SealError),
+    #[error("a sealed secret is not a key")]
+    Key(#[source] KeyError),
+    #[error("a sealed secret has the wrong length")]
+    Length,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Write(#[from] WriteFailed),
+}
+
+const ROTATION_KEY: &str = "plc_rotation_key";
+const JWT_SECRET: &str = "jwt_secret";
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Secrets").finish_non_exhaustive()
+    }
+}
+
+impl Secrets {
+    /// Opens the secrets in `db`, which gets new ones when it is new.
+    pub(crate) async fn open(db: &Db, master: MasterKey) -> Result<Arc<Self>, SecretError> {
+        let rotation_key = open_or_make(db, &master, ROTATION_KEY).await?;
+        let rotation_key = SigningKey::from_bytes(Curve::K256, &rotation_key).map_err(SecretError::Key)?;
+        let jwt_secret = open_or_make(db, &master, JWT_SECRET).await?;
+        Ok(Arc::new(Self { master, rotation_key, jwt_secret }))
+    }
+
+    /// Returns the key that signs did:plc operations for accounts of this server.
+    pub(crate) fn rotation_key(&self) -> &SigningKey {
+        &self.rotation_key
+    }
+
+    pub(crate) fn jwt_secret(&self) -> &[u8] {
+        &*self.jwt_secret
+    }
+
+    /// Makes a signing key for an account.
+    pub(crate) fn new_signing_key() -> SigningKey {
+        loop {
+            // All but about one in 2^128 random values are keys.
+            if let Ok(key) = SigningKey::from_bytes(Curve::K256, &crate::random::bytes()) {
+                return key;
+            }
+        }
+    }
+
+    pub(crate) fn seal_signing_key(&self, did: &Did, key: &SigningKey) -> Vec<u8> {
+        seal::seal(&self.master, &signing_key_context(did), &*key.to_bytes(), crate::random::bytes())
+    }
+
+    pub(crate) fn open_signing_key(&self, did: &Did, sealed: &[u8]) -> Result<SigningKey, SecretError> {
+        let bytes = open_32(&self.master, &signing_key_context(did), sealed)?;
+        SigningKey::from_bytes(Curve::K256, &bytes).map_err(SecretError::Key)
+    }
+}
+
+fn signing_key_context(did: &Did) -> String {
+    format!("account signing key of {did}")
+}
+
+fn open_32(master: &MasterKey, context: &str, sealed: &[u8]) -> Result<Zeroizing<[u8; 32]>, SecretError> {
+    let opened = seal::open(master, context, sealed).map_err(SecretError::Sealed)?;
+    let bytes: [u8; 32] = opened.as_slice().try_into().map_err(|_| SecretError::Length)?;
+    Ok(Zeroizing::new(bytes))
+}
+
+async fn open_or_make(db: &Db, master: &MasterKey, name: &'static str) -> Result<Zeroizing<[u8; 32]>, SecretError> {
+    if let Some(sealed) = db.read(|conn| meta::find(conn, name)).await? {
+        return open_32(master, name, &sealed);
+    }
+    let secret = loop {
+        let secret = Zeroizing::new(crate::random::bytes::<32>());
+        // One of the two is a key, and asking it of both costs nothing.
+        if SigningKey::from_bytes(Curve::K256, &secret).is_ok() {
+            break secret;
+        }
+    };
+    let sealed = seal::seal(master, name, &*secret, crate::random::bytes());
+    db.write(move |tx| meta::set(tx, name, &sealed).map_err(SecretError::Store)).await?;
+    Ok(secret)
+}

@@ -1,0 +1,111 @@
+//! What every request can reach, built once.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use common::Clock;
+use tokio_util::sync::CancellationToken;
+
+use crate::account::Passwords;
+use crate::blob::BlobStore;
+use crate::clock::SystemClock;
+use crate::config::{Config, MasterKeySource, Synchronous};
+use crate::data_dir::{DataDir, DataDirError};
+use crate::firehose::Firehose;
+use crate::identity::Identity;
+use crate::repo::Repos;
+use crate::secrets::Secrets;
+use crate::store::{self, Db, DbOptions, StoreError};
+
+/// The parts of the server; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct AppState(Arc<App>);
+
+/// The parts of the server.
+#[derive(Debug)]
+pub struct App {
+    pub(crate) config: Config,
+    pub(crate) clock: Arc<SystemClock>,
+    pub(crate) db: Arc<Db>,
+    pub(crate) secrets: Arc<Secrets>,
+    pub(crate) repos: Repos,
+    pub(crate) firehose: Arc<Firehose>,
+    pub(crate) blobs: BlobStore,
+    pub(crate) identity: Identity,
+    pub(crate) passwords: Passwords,
+    /// Cancelled when the server stops.
+    pub(crate) stop: CancellationToken,
+    /// Held for as long as anything here lives.
+    _data_dir: DataDir,
+}
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the server's secrets could not be opened: {0}")]
+    Secrets(String),
+    #[error("outgoing connections could not be set up: {0}")]
+    Identity(String),
+    #[error("could not listen on {address}: {source}. Is another program using the port? Set server.bind to another one")]
+    Bind { address: std::net::SocketAddr, source: std::io::Error },
+}
+
+impl Deref for AppState {
+    type Target = App;
+
+    fn deref(&self) -> &App {
+        &self.0
+    }
+}
+
+impl AppState {
+    /// Opens the data folder and builds everything over it.
+    pub async fn open(config: Config, clock: Arc<SystemClock>) -> Result<Self, StartError> {
+        let data_dir = DataDir::open(&config.data.dir)?;
+        let master_key = match &config.secrets.master_key {
+            MasterKeySource::Given(key) => crypto::seal::MasterKey::from_bytes(*key.expose()),
+            MasterKeySource::DataDir(file) => data_dir.master_key(file)?,
+        };
+        let firehose = Arc::new(Firehose::new());
+        let publish = Arc::clone(&firehose);
+        let options = DbOptions {
+            synchronous: match config.data.synchronous {
+                Synchronous::Full => store::Synchronous::Full,
+                Synchronous::Normal => store::Synchronous::Normal,
+            },
+            writer_cache_bytes: config.data.writer_cache_bytes,
+            reader_cache_bytes: config.data.reader_cache_bytes,
+            readers: config.data.readers,
+            write_queue: config.data.writer_queue,
+        };
+        let as_clock = || Arc::clone(&clock) as Arc<dyn Clock>;
+        let db = Db::open(&data_dir.database(), &options, as_clock(), Box::new(move |events| publish.publish(events)))?;
+        let db = Arc::new(db);
+        firehose.begin_at(db.seq_at_start());
+        let secrets = Secrets::open(&db, master_key).await.map_err(|err| StartError::Secrets(err.to_string()))?;
+        let repos = Repos::new(Arc::clone(&db), as_clock(), Arc::clone(&secrets), NODE_CACHE_BYTES);
+        let blobs = BlobStore::open(data_dir.folder("blobs")?)
+            .map_err(|source| DataDirError::Io { path: config.data.dir.join("blobs"), source })?;
+        let identity = crate::identity::open(&config, as_clock()).map_err(|err| StartError::Identity(err.to_string()))?;
+        Ok(Self(Arc::new(App {
+            passwords: Passwords::new(),
+            stop: CancellationToken::new(),
+            config,
+            clock,
+            db,
+            secrets,
+            repos,
+            firehose,
+            blobs,
+            identity,
+            _data_dir: data_dir,
+        })))
+    }
+}
+
+/// Memory for decoded tree nodes, so that a write finds the upper part of its tree there.
+const NODE_CACHE_BYTES: u64 = 16 << 20;

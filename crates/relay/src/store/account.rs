@@ -1,0 +1,251 @@
+//! Accounts.
+
+use common::{Cid, Codec, Did, Handle, Tid};
+use rusqlite::{Connection, OptionalExtension as _, Row, ffi, params};
+
+use super::{AccountId, StoreError, expect_one_row, row};
+
+/// An account that is hosted here.
+#[derive(Clone, Debug)]
+pub(crate) struct Account {
+    pub(crate) id: AccountId,
+    pub(crate) did: Did,
+    /// `None` when the account lost its handle; clients then see `handle.invalid`.
+    pub(crate) handle: Option<Handle>,
+    pub(crate) email: Option<String>,
+    pub(crate) email_confirmed_at: Option<i64>,
+    pub(crate) created_at: i64,
+    pub(crate) status: Status,
+}
+
+/// Whether an account takes part in the network, and if not, why; the first that applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    Active,
+    Takendown,
+    Suspended,
+    Deactivated,
+}
+
+impl Status {
+    pub(crate) const fn is_active(self) -> bool {
+        matches!(self, Self::Active)
+    }
+
+    /// Returns the protocol's word; `None` when active.
+    pub(crate) const fn as_str(self) -> Option<&'static str> {
+        match self {
+            Self::Active => None,
+            Self::Takendown => Some("takendown"),
+            Self::Suspended => Some("suspended"),
+            Self::Deactivated => Some("deactivated"),
+        }
+    }
+}
+
+/// What a new account begins with.
+pub(crate) struct NewAccount<'a> {
+    pub(crate) did: &'a Did,
+    pub(crate) handle: Option<&'a Handle>,
+    pub(crate) email: Option<&'a str>,
+    pub(crate) password_hash: Option<&'a str>,
+    pub(crate) sealed_signing_key: &'a [u8],
+    pub(crate) created_at: i64,
+    pub(crate) deactivated_at: Option<i64>,
+}
+
+/// Why an account could not be made or changed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AccountConflict {
+    #[error("another account has this DID")]
+    Did,
+    #[error("another account has this handle")]
+    Handle,
+    #[error("another account has this e-mail address")]
+    Email,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<rusqlite::Error> for AccountConflict {
+    fn from(err: rusqlite::Error) -> Self {
+        if let rusqlite::Error::SqliteFailure(code, Some(message)) = &err
+            && code.extended_code == ffi::SQLITE_CONSTRAINT_UNIQUE
+        {
+            for (column, conflict) in
+                [("account.did", Self::Did), ("account.handle", Self::Handle), ("account.email", Self::Email)]
+            {
+                if message.contains(column) {
+                    return conflict;
+                }
+            }
+        }
+        Self::Store(err.into())
+    }
+}
+
+const COLUMNS: &str = "id, did, handle, email, email_confirmed_at, created_at, deactivated_at, takedown_ref, suspended_at";
+
+fn from_row(row: &Row<'_>) -> Result<Account, StoreError> {
+    let is_set = |column| row.get_ref(column).map(|value| value != rusqlite::types::ValueRef::Null);
+    let status = if is_set("takedown_ref")? {
+        Status::Takendown
+    } else if is_set("suspended_at")? {
+        Status::Suspended
+    } else if is_set("deactivated_at")? {
+        Status::Deactivated
+    } else {
+        Status::Active
+    };
+    Ok(Account {
+        id: AccountId(row.get("id")?),
+        did: row::parse(row, "account", "did")?,
+        handle: row::parse_optional(row, "account", "handle")?,
+        email: row.get("email")?,
+        email_confirmed_at: row.get("email_confirmed_at")?,
+        created_at: row.get("created_at")?,
+        status,
+    })
+}
+
+fn find_by(conn: &Connection, column: &str, value: impl rusqlite::ToSql) -> Result<Option<Account>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM account WHERE {column} = ?1");
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query([value])?;
+    rows.next()?.map(from_row).transpose()
+}
+
+pub(crate) fn find(conn: &Connection, id: AccountId) -> Result<Option<Account>, StoreError> {
+    find_by(conn, "id", id.0)
+}
+
+pub(crate) fn find_by_did(conn: &Connection, did: &Did) -> Result<Option<Account>, StoreError> {
+    find_by(conn, "did", did.as_str())
+}
+
+pub(crate) fn find_by_handle(conn: &Connection, handle: &Handle) -> Result<Option<Account>, StoreError> {
+    find_by(conn, "handle", handle.as_str())
+}
+
+/// Finds the account of an e-mail address, which is stored in lower case.
+pub(crate) fn find_by_email(conn: &Connection, email: &str) -> Result<Option<Account>, StoreError> {
+    find_by(conn, "email", email.to_lowercase())
+}
+
+/// Adds an account.
+///
+/// # Errors
+///
+/// [`AccountConflict`] when its DID, handle or address belongs to another.
+pub(crate) fn insert(conn: &Connection, new: &NewAccount<'_>) -> Result<AccountId, AccountConflict> {
+    conn.prepare_cached(
+        "INSERT INTO account (did, handle, email, password_hash, signing_key, created_at, deactivated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute(params![
+        new.did.as_str(),
+        new.handle.map(Handle::as_str),
+        new.email.map(str::to_lowercase),
+        new.password_hash,
+        new.sealed_signing_key,
+        new.created_at,
+        new.deactivated_at,
+    ])?;
+    Ok(AccountId(conn.last_insert_rowid()))
+}
+
+/// Returns the password hash of an account; `None` when it has no password.
+pub(crate) fn password_hash(conn: &Connection, id: AccountId) -> Result<Option<String>, StoreError> {
+    let sql = "SELECT password_hash FROM account WHERE id = ?1";
+    Ok(conn.prepare_cached(sql)?.query_row([id.0], |row| row.get(0)).optional()?.flatten())
+}
+
+pub(crate) fn set_password_hash(conn: &Connection, id: AccountId, hash: &str) -> Result<(), StoreError> {
+    let sql = "UPDATE account SET password_hash = ?2 WHERE id = ?1";
+    expect_one_row("account", conn.prepare_cached(sql)?.execute(params![id.0, hash])?)
+}
+
+/// Puts `hash` in the place of `old`, unless the password was changed meanwhile.
+pub(crate) fn replace_password_hash(conn: &Connection, id: AccountId, old: &str, hash: &str) -> Result<(), StoreError> {
+    let sql = "UPDATE account SET password_hash = ?3 WHERE id = ?1 AND password_hash = ?2";
+    conn.prepare_cached(sql)?.execute(params![id.0, old, hash])?;
+    Ok(())
+}
+
+/// Deactivates an account, if it is not already; `delete_after` is what its owner asks, and nothing acts on it.
+pub(crate) fn deactivate(conn: &Connection, id: AccountId, now: i64, delete_after: Option<i64>) -> Result<(), StoreError> {
+    let sql = "UPDATE account SET deactivated_at = coalesce(deactivated_at, ?2), delete_after = ?3 WHERE id = ?1";
+    expect_one_row("account", conn.prepare_cached(sql)?.execute(params![id.0, now, delete_after])?)
+}
+
+/// Undoes [`deactivate`].
+pub(crate) fn activate(conn: &Connection, id: AccountId) -> Result<(), StoreError> {
+    let sql = "UPDATE account SET deactivated_at = NULL, delete_after = NULL WHERE id = ?1";
+    expect_one_row("account", conn.prepare_cached(sql)?.execute([id.0])?)
+}
+
+/// Returns the account's signing key, sealed.
+pub(crate) fn sealed_signing_key(conn: &Connection, id: AccountId) -> Result<Vec<u8>, StoreError> {
+    let sql = "SELECT signing_key FROM account WHERE id = ?1";
+    Ok(conn.prepare_cached(sql)?.query_row([id.0], |row| row.get(0))?)
+}
+
+/// Lists accounts in the order in which they were made, after `after`, with the rev of their repo.
+pub(crate) fn list(conn: &Connection, after: AccountId, limit: usize) -> Result<Vec<Account>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM account WHERE id > ?1 ORDER BY id LIMIT ?2");
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![after.0, limit as i64])?;
+    let mut accounts = Vec::new();
+    while let Some(row) = rows.next()? {
+        accounts.push(from_row(row)?);
+    }
+    Ok(accounts)
+}
+
+pub(crate) fn count(conn: &Connection) -> Result<u64, StoreError> {
+    Ok(conn.query_row("SELECT count(*) FROM account", [], |row| row.get::<_, i64>(0))? as u64)
+}
+
+/// Lists accounts with the heads of their repos, in the order in which they were made, after `after`.
+pub(crate) fn list_with_heads(
+    conn: &Connection,
+    after: AccountId,
+    limit: usize,
+) -> Result<Vec<(Account, Cid, Tid)>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS}, head, rev FROM account JOIN repo ON repo.account = account.id WHERE id > ?1 ORDER BY id LIMIT ?2"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![after.0, limit as i64])?;
+    let mut accounts = Vec::new();
+    while let Some(row) = rows.next()? {
+        let head = row::cid(row, "repo", "head", Codec::DagCbor)?;
+        accounts.push((from_row(row)?, head, row::rev(row, "repo", "rev")?));
+    }
+    Ok(accounts)
+}
+
+/// How much an account has here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usage {
+    pub(crate) records: u64,
+    /// Nodes of the tree, but for those that lie beside the head.
+    pub(crate) tree_nodes: u64,
+    /// Blobs that records refer to.
+    pub(crate) referenced_blobs: u64,
+    /// Blobs that are here.
+    pub(crate) stored_blobs: u64,
+}
+
+/// Counts what an account has here; this reads an index entry of each.
+pub(crate) fn usage(conn: &Connection, id: AccountId) -> Result<Usage, StoreError> {
+    let count = |sql: &str| -> Result<u64, StoreError> {
+        Ok(conn.prepare_cached(sql)?.query_row([id.0], |row| row.get::<_, i64>(0))? as u64)
+    };
+    Ok(Usage {
+        records: count("SELECT count(*) FROM record WHERE repo = ?1")?,
+        tree_nodes: count("SELECT count(*) FROM node WHERE repo = ?1")?,
+        referenced_blobs: count("SELECT count(DISTINCT cid) FROM blob_ref WHERE account = ?1")?,
+        stored_blobs: count("SELECT count(*) FROM blob WHERE account = ?1")?,
+    })
+}

@@ -1,0 +1,171 @@
+//! What is known of blobs. Their bytes lie in the blob store.
+//!
+//! A blob is temporary until a record refers to it. It is one row for each account that has it, over one file.
+
+use common::{Cid, Codec, Tid};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::row::{self, rev_value};
+use super::{AccountId, BatchTx, StoreError};
+
+/// A blob of an account.
+#[derive(Clone, Debug)]
+pub(crate) struct BlobRow {
+    pub(crate) cid: Cid,
+    pub(crate) mime_type: String,
+    pub(crate) size: u64,
+    pub(crate) temporary: bool,
+    pub(crate) taken_down: bool,
+    pub(crate) created_at: i64,
+}
+
+/// A blob that was uploaded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NewBlob<'a> {
+    pub(crate) cid: Cid,
+    pub(crate) mime_type: &'a str,
+    pub(crate) size: u64,
+}
+
+/// How a record names a blob.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reference {
+    pub(crate) cid: Cid,
+    pub(crate) mime_type: String,
+    pub(crate) size: u64,
+}
+
+pub(crate) fn find(conn: &Connection, account: AccountId, cid: &Cid) -> Result<Option<BlobRow>, StoreError> {
+    let sql = "SELECT cid, mime_type, size, temporary, takedown_ref, created_at FROM blob WHERE account = ?1 AND cid = ?2";
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query(params![account.0, cid.digest()])?;
+    rows.next()?.map(from_row).transpose()
+}
+
+fn from_row(row: &Row<'_>) -> Result<BlobRow, StoreError> {
+    Ok(BlobRow {
+        cid: row::cid(row, "blob", "cid", Codec::Raw)?,
+        mime_type: row.get("mime_type")?,
+        size: row.get::<_, i64>("size")? as u64,
+        temporary: row.get("temporary")?,
+        taken_down: row.get_ref("takedown_ref")? != rusqlite::types::ValueRef::Null,
+        created_at: row.get("created_at")?,
+    })
+}
+
+/// Adds an uploaded blob, which is permanent at once where a record refers to it already, and returns it as it is now. One
+/// that is there keeps its state and counts as uploaded now; while it is temporary it also gets the new media type.
+pub(crate) fn upsert(tx: &BatchTx<'_>, account: AccountId, new: &NewBlob<'_>) -> Result<BlobRow, StoreError> {
+    let mut statement = tx.prepare_cached(
+        "INSERT INTO blob (account, cid, mime_type, size, created_at, temporary)
+         VALUES (?1, ?2, ?3, ?4, ?5, NOT EXISTS (SELECT 1 FROM blob_ref WHERE account = ?1 AND cid = ?2))
+         ON CONFLICT (account, cid) DO UPDATE SET
+           created_at = excluded.created_at,
+           mime_type = iif(temporary = 1, excluded.mime_type, mime_type),
+           temporary = min(temporary, excluded.temporary)
+         RETURNING cid, mime_type, size, temporary, takedown_ref, created_at",
+    )?;
+    let mut rows = statement.query(params![account.0, new.cid.digest(), new.mime_type, new.size as i64, tx.now_millis()])?;
+    let row = rows.next()?.ok_or(StoreError::RowCount { table: "blob", changed: 0 })?;
+    let stored = from_row(row)?;
+    // To its end, which is when SQLite considers the insertion done.
+    while rows.next()?.is_some() {}
+    Ok(stored)
+}
+
+/// Notes that the record at `path` refers to a blob, which is permanent from now on; `false` when there is no such blob.
+pub(crate) fn refer(conn: &Connection, account: AccountId, path: &str, cid: &Cid, rev: Tid) -> Result<bool, StoreError> {
+    let sql = "UPDATE blob SET temporary = 0 WHERE account = ?1 AND cid = ?2";
+    if conn.prepare_cached(sql)?.execute(params![account.0, cid.digest()])? == 0 {
+        return Ok(false);
+    }
+    let sql = "INSERT OR REPLACE INTO blob_ref (account, path, cid, rev) VALUES (?1, ?2, ?3, ?4)";
+    conn.prepare_cached(sql)?.execute(params![account.0, path, cid.digest(), rev_value(rev)])?;
+    Ok(true)
+}
+
+/// Forgets what the record at `path` referred to. A blob to which nothing refers any more is temporary again, from now on.
+pub(crate) fn drop_references(tx: &BatchTx<'_>, account: AccountId, path: &str) -> Result<(), StoreError> {
+    let dropped: Vec<Vec<u8>> = {
+        let mut statement = tx.prepare_cached("SELECT cid FROM blob_ref WHERE account = ?1 AND path = ?2")?;
+        let rows = statement.query_map(params![account.0, path], |row| row.get(0))?;
+        rows.collect::<Result<_, _>>()?
+    };
+    if dropped.is_empty() {
+        return Ok(());
+    }
+    tx.prepare_cached("DELETE FROM blob_ref WHERE account = ?1 AND path = ?2")?.execute(params![account.0, path])?;
+    for cid in dropped {
+        tx.prepare_cached(
+            "UPDATE blob SET temporary = 1, created_at = ?3 WHERE account = ?1 AND cid = ?2
+             AND NOT EXISTS (SELECT 1 FROM blob_ref WHERE account = ?1 AND cid = ?2)",
+        )?
+        .execute(params![account.0, cid, tx.now_millis()])?;
+    }
+    Ok(())
+}
+
+/// Lists the blobs that records refer to, by CID after `cursor`; with `since`, only those that a later commit referred to.
+pub(crate) fn list(
+    conn: &Connection,
+    account: AccountId,
+    since: Option<Tid>,
+    cursor: Option<&Cid>,
+    limit: usize,
+) -> Result<Vec<Cid>, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT DISTINCT cid FROM blob_ref WHERE account = ?1 AND cid > ?2 AND rev > ?3 ORDER BY cid LIMIT ?4",
+    )?;
+    let after: &[u8] = cursor.map_or(&[], |cid| cid.digest());
+    let mut rows = statement.query(params![account.0, after, since.map_or(0, rev_value), limit as i64])?;
+    let mut cids = Vec::new();
+    while let Some(row) = rows.next()? {
+        cids.push(row::cid(row, "blob_ref", "cid", Codec::Raw)?);
+    }
+    Ok(cids)
+}
+
+/// Deletes the rows of at most `limit` blobs that were temporary since before `before_millis`, and returns their CIDs, some
+/// perhaps more than once.
+///
+/// What was taken down keeps its row, which is what refuses it when it is uploaded again.
+pub(crate) fn delete_expired(tx: &BatchTx<'_>, before_millis: i64, limit: usize) -> Result<Vec<Cid>, StoreError> {
+    // A blob to which a record refers is not temporary. Should that ever be wrong, the reference decides.
+    let mut statement = tx.prepare_cached(
+        "DELETE FROM blob WHERE (account, cid) IN
+           (SELECT account, cid FROM blob AS old WHERE temporary = 1 AND created_at < ?1 AND takedown_ref IS NULL
+            AND NOT EXISTS (SELECT 1 FROM blob_ref WHERE account = old.account AND cid = old.cid) LIMIT ?2)
+         RETURNING cid",
+    )?;
+    let mut rows = statement.query(params![before_millis, limit as i64])?;
+    let mut cids = Vec::new();
+    while let Some(row) = rows.next()? {
+        cids.push(row::cid(row, "blob", "cid", Codec::Raw)?);
+    }
+    Ok(cids)
+}
+
+/// Gives up all blobs of an account that is deleted: the next collection removes those that no other account has.
+pub(crate) fn release_all(tx: &BatchTx<'_>, account: AccountId) -> Result<(), StoreError> {
+    tx.prepare_cached("DELETE FROM blob_ref WHERE account = ?1")?.execute([account.0])?;
+    let sql = "UPDATE blob SET temporary = 1, created_at = 0, takedown_ref = NULL WHERE account = ?1";
+    tx.prepare_cached(sql)?.execute([account.0])?;
+    Ok(())
+}
+
+/// Whether any account has the blob.
+pub(crate) fn exists_anywhere(conn: &Connection, cid: &Cid) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM blob WHERE cid = ?1 LIMIT 1";
+    Ok(conn.prepare_cached(sql)?.query_row([cid.digest()], |_| Ok(())).optional()?.is_some())
+}
+
+/// Returns those of `cids` that no account has.
+pub(crate) fn without_account(conn: &Connection, cids: &[Cid]) -> Result<Vec<Cid>, StoreError> {
+    let mut found = Vec::new();
+    for cid in cids {
+        if !exists_anywhere(conn, cid)? {
+            found.push(*cid);
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,204 @@
+//! Where SQLite meets async code.
+
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use common::Clock;
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::writer::{self, Publish, Writer};
+use super::{BatchTx, StoreError, WriteFailed, WritePermit, migrate};
+
+/// When the operating system is asked to make a commit durable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Synchronous {
+    /// At every commit: an acknowledged write survives a loss of power.
+    #[default]
+    Full,
+    /// At checkpoints: an acknowledged write survives a crash of the process, but perhaps not a loss of power.
+    Normal,
+}
+
+/// How a database is opened.
+#[derive(Clone, Debug)]
+pub struct DbOptions {
+    pub synchronous: Synchronous,
+    /// Page cache of the connection that writes.
+    pub writer_cache_bytes: u64,
+    /// Page cache of each connection that reads.
+    pub reader_cache_bytes: u64,
+    /// Connections for lookups and pages of lists, which answer in well under a millisecond; as many again are for scans and
+    /// exports, so that these cannot keep lookups waiting.
+    pub readers: usize,
+    /// Writes that may wait.
+    pub write_queue: usize,
+}
+
+/// The database of the server.
+#[derive(Debug)]
+pub struct Db {
+    quick: ReaderPool,
+    long: ReaderPool,
+    /// Taken when the database closes, which ends the thread.
+    writer: Option<Writer>,
+    thread: Option<std::thread::JoinHandle<()>>,
+    /// The `seq` that the last event before this start had, or the floor if that is higher.
+    seq_at_start: i64,
+}
+
+impl Db {
+    /// Opens or makes the database at `path`, and brings it to the present schema.
+    pub(crate) fn open(path: &Path, options: &DbOptions, clock: Arc<dyn Clock>, publish: Publish) -> Result<Self, StoreError> {
+        let mut conn = connect(path, options, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        conn.pragma_update(None, "journal_mode", "WAL")?;
+        conn.pragma_update(
+            None,
+            "synchronous",
+            match options.synchronous {
+                Synchronous::Full => "FULL",
+                Synchronous::Normal => "NORMAL",
+            },
+        )?;
+        // 16 MiB of log before its pages are copied back: hot pages are rewritten many times in the log and copied once.
+        conn.pragma_update(None, "wal_autocheckpoint", 4000)?;
+        conn.pragma_update(None, "journal_size_limit", 64 << 20)?;
+        conn.pragma_update(None, "cache_size", -(options.writer_cache_bytes as i64 >> 10))?;
+        migrate::migrate(&mut conn)?;
+        let (writer, thread, seq_at_start) = writer::start(conn, options.write_queue, clock, publish)?;
+        Ok(Self {
+            quick: ReaderPool::new(path, options),
+            long: ReaderPool::new(path, options),
+            writer: Some(writer),
+            thread: Some(thread),
+            seq_at_start,
+        })
+    }
+
+    /// Runs a short read: a lookup, or a page of a list. It runs on the calling task.
+    pub(crate) async fn read<T, E: From<StoreError>>(&self, read: impl FnOnce(&Connection) -> Result<T, E>) -> Result<T, E> {
+        let reader = self.quick.get().await?;
+        read(&reader)
+    }
+
+    /// Runs a long read, on a thread where it blocks nobody.
+    pub(crate) async fn scan<T, E>(&self, read: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let reader = self.long.get().await?;
+        match tokio::task::spawn_blocking(move || read(&reader)).await {
+            Ok(result) => result,
+            Err(err) => std::panic::resume_unwind(err.into_panic()),
+        }
+    }
+
+    /// Returns a connection for a long read that the caller drives itself on a blocking thread.
+    pub(crate) async fn long_reader(&self) -> Result<Reader, StoreError> {
+        self.long.get().await
+    }
+
+    /// Makes a change, and returns when it is durable.
+    pub(crate) async fn write<T, E>(&self, job: impl FnOnce(&mut BatchTx<'_>) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<WriteFailed> + Send + 'static,
+    {
+        self.reserve_write()?.submit(job, |_| ()).await
+    }
+
+    /// Takes a place in the write queue, before work is done that would be in vain without one.
+    pub(crate) fn reserve_write(&self) -> Result<WritePermit, WriteFailed> {
+        self.writer.as_ref().ok_or(WriteFailed::Stopped)?.reserve()
+    }
+
+    /// Number of writes that wait.
+    pub(crate) fn queued_writes(&self) -> usize {
+        self.writer.as_ref().map_or(0, Writer::queued)
+    }
+
+    pub(crate) fn seq_at_start(&self) -> i64 {
+        self.seq_at_start
+    }
+}
+
+impl Drop for Db {
+    fn drop(&mut self) {
+        drop(self.writer.take());
+        if let Some(thread) = self.thread.take() {
+            // It finishes what is queued; a panic of it was logged where it happened.
+            drop(thread.join());
+        }
+    }
+}
+
+fn connect(path: &Path, options: &DbOptions, flags: OpenFlags) -> Result<Connection, StoreError> {
+    let open = || {
+        let conn = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        conn.busy_timeout(Duration::from_secs(10))?;
+        conn.set_prepared_statement_cache_capacity(128);
+        conn.pragma_update(None, "foreign_keys", true)?;
+        conn.pragma_update(None, "temp_store", "MEMORY")?;
+        conn.pragma_update(None, "cache_size", -(options.reader_cache_bytes as i64 >> 10))?;
+        Ok(conn)
+    };
+    open().map_err(|source| StoreError::Open { path: path.to_owned(), source })
+}
+
+/// Read-only connections, made when first needed.
+#[derive(Debug)]
+struct ReaderPool {
+    path: PathBuf,
+    options: DbOptions,
+    idle: Arc<Mutex<Vec<Connection>>>,
+    permits: Arc<Semaphore>,
+}
+
+/// A read-only connection, given back when dropped.
+pub(crate) struct Reader {
+    conn: Option<Connection>,
+    idle: Arc<Mutex<Vec<Connection>>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl ReaderPool {
+    fn new(path: &Path, options: &DbOptions) -> Self {
+        Self {
+            path: path.to_owned(),
+            options: options.clone(),
+            idle: Arc::default(),
+            permits: Arc::new(Semaphore::new(options.readers)),
+        }
+    }
+
+    async fn get(&self) -> Result<Reader, StoreError> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await.expect("the pool's semaphore is never closed");
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let conn = match idle {
+            Some(conn) => conn,
+            None => connect(&self.path, &self.options, OpenFlags::SQLITE_OPEN_READ_ONLY)?,
+        };
+        Ok(Reader { conn: Some(conn), idle: Arc::clone(&self.idle), _permit: permit })
+    }
+}
+
+impl Deref for Reader {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.conn.as_ref().expect("a reader has its connection until it is dropped")
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let Some(conn) = self.conn.take() else { return };
+        // A transaction that its user left open would pin the log; such a connection is not used again.
+        if conn.is_autocommit() {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
+        }
+    }
+}

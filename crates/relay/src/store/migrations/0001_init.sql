@@ -1,0 +1,124 @@
+-- Times are milliseconds since the Unix epoch. CIDs are stored as their 32-byte SHA-256 digest, since the column tells the
+-- codec. Revs are TIDs as 64-bit integers, whose order is that of their text. `account` numbers are never used again.
+
+-- Values of the server itself: sealed secrets, marks.
+CREATE TABLE meta (
+  key TEXT PRIMARY KEY,
+  value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE account (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  did TEXT NOT NULL UNIQUE,
+  handle TEXT UNIQUE,
+  email TEXT UNIQUE,
+  email_confirmed_at INTEGER,
+  password_hash TEXT,
+  -- Sealed under the master key.
+  signing_key BLOB NOT NULL,
+  created_at INTEGER NOT NULL,
+  deactivated_at INTEGER,
+  delete_after INTEGER,
+  takedown_ref TEXT,
+  suspended_at INTEGER
+) STRICT;
+
+CREATE TABLE refresh_token (
+  id TEXT PRIMARY KEY,
+  account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+  expires_at INTEGER NOT NULL,
+  -- The token that took this one's place; the same for every use within the grace time.
+  next_id TEXT,
+  app_password_name TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX refresh_token_account ON refresh_token (account);
+CREATE INDEX refresh_token_next ON refresh_token (next_id) WHERE next_id IS NOT NULL;
+
+CREATE TABLE app_password (
+  account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+  name TEXT NOT NULL,
+  -- SHA-256, since app passwords are random and so not to be guessed.
+  password_hash TEXT NOT NULL,
+  privileged INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  PRIMARY KEY (account, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE invite_code (
+  code TEXT PRIMARY KEY,
+  available_uses INTEGER NOT NULL,
+  disabled INTEGER NOT NULL DEFAULT 0,
+  for_account TEXT NOT NULL,
+  created_by TEXT NOT NULL,
+  created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX invite_code_for_account ON invite_code (for_account);
+
+CREATE TABLE invite_code_use (
+  code TEXT NOT NULL REFERENCES invite_code (code) ON DELETE CASCADE,
+  used_by TEXT NOT NULL,
+  used_at INTEGER NOT NULL,
+  PRIMARY KEY (code, used_by)
+) STRICT, WITHOUT ROWID;
+
+-- The head of a repo, and the tree nodes that its last commits made. A node that the next commits replace, as they mostly do,
+-- never reaches `node`: one row is rewritten where a handful would come and go.
+CREATE TABLE repo (
+  account INTEGER PRIMARY KEY REFERENCES account (id) ON DELETE CASCADE,
+  head BLOB NOT NULL,
+  rev INTEGER NOT NULL,
+  data BLOB NOT NULL,
+  commit_block BLOB NOT NULL,
+  fresh_nodes BLOB NOT NULL
+) STRICT;
+
+-- Tree nodes that are not among `repo.fresh_nodes`. `rev` is the commit that made the node.
+CREATE TABLE node (
+  repo INTEGER NOT NULL,
+  cid BLOB NOT NULL,
+  rev INTEGER NOT NULL,
+  block BLOB NOT NULL,
+  PRIMARY KEY (repo, cid)
+) STRICT, WITHOUT ROWID;
+
+-- `path` is `<collection>/<rkey>`, so the rows of a repo lie in the order of its tree.
+CREATE TABLE record (
+  repo INTEGER NOT NULL,
+  path TEXT NOT NULL,
+  cid BLOB NOT NULL,
+  rev INTEGER NOT NULL,
+  block BLOB NOT NULL,
+  takedown_ref TEXT,
+  PRIMARY KEY (repo, path)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE blob (
+  account INTEGER NOT NULL,
+  cid BLOB NOT NULL,
+  mime_type TEXT NOT NULL,
+  size INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  -- Set until a record refers to the blob.
+  temporary INTEGER NOT NULL,
+  takedown_ref TEXT,
+  PRIMARY KEY (account, cid)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX blob_cid ON blob (cid);
+CREATE INDEX blob_temporary ON blob (created_at) WHERE temporary = 1;
+
+CREATE TABLE blob_ref (
+  account INTEGER NOT NULL,
+  path TEXT NOT NULL,
+  cid BLOB NOT NULL,
+  rev INTEGER NOT NULL,
+  PRIMARY KEY (account, path, cid)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX blob_ref_cid ON blob_ref (account, cid);
+
+-- The firehose: `frame` is what subscribers get, byte for byte.
+CREATE TABLE event (
+  seq INTEGER PRIMARY KEY,
+  account INTEGER NOT NULL,
+  time INTEGER NOT NULL,
+  frame BLOB NOT NULL
+) STRICT;

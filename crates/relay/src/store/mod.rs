@@ -1,0 +1,64 @@
+//! Everything but blobs, in one SQLite database.
+//!
+//! # Locking
+//!
+//! One thread owns the one connection that writes ([`writer`]). It takes the jobs that are ready, runs each in a savepoint of
+//! one transaction, commits, and only then tells the callers and publishes the events. So what a caller was told is durable,
+//! and events leave in the order of their `seq`. Readers have connections of their own (WAL): they never wait for the writer,
+//! and see whole transactions only.
+//!
+//! Functions here are synchronous and take the connection: `&Connection` reads, [`BatchTx`] writes.
+
+pub(crate) mod account;
+pub(crate) mod app_password;
+pub(crate) mod blob;
+mod db;
+pub(crate) mod event;
+pub(crate) mod invite;
+pub(crate) mod meta;
+mod migrate;
+pub(crate) mod record;
+pub(crate) mod repo;
+pub(crate) mod row;
+pub(crate) mod session;
+mod writer;
+
+pub use db::{Db, DbOptions, Synchronous};
+pub(crate) use event::Event;
+pub(crate) use writer::{BatchTx, Overloaded, Pending, WriteFailed, WritePermit};
+
+/// The number by which tables name an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct AccountId(pub(crate) i64);
+
+/// Why the database did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("SQLite failed")]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("{table}.{column} holds what does not parse: {reason}")]
+    Corrupt { table: &'static str, column: &'static str, reason: String },
+    #[error("{table}: {changed} rows changed where 1 was expected")]
+    RowCount { table: &'static str, changed: usize },
+    #[error("the database was written by a newer version of relay (schema {found}, this one knows {known}); use that version")]
+    FromTheFuture { found: i64, known: i64 },
+    #[error("the database could not be opened at {path}")]
+    Open {
+        path: std::path::PathBuf,
+        #[source]
+        source: rusqlite::Error,
+    },
+}
+
+impl StoreError {
+    /// Whether the disk is full, or refuses writes: the caller did nothing wrong, and it may pass.
+    pub(crate) fn is_out_of_space(&self) -> bool {
+        let Self::Sqlite(rusqlite::Error::SqliteFailure(err, _)) = self else { return false };
+        matches!(err.code, rusqlite::ErrorCode::DiskFull | rusqlite::ErrorCode::SystemIoFailure | rusqlite::ErrorCode::ReadOnly)
+    }
+}
+
+/// Checks that a write changed one row.
+pub(crate) fn expect_one_row(table: &'static str, changed: usize) -> Result<(), StoreError> {
+    if changed == 1 { Ok(()) } else { Err(StoreError::RowCount { table, changed }) }
+}

@@ -1,0 +1,176 @@
+//! Records, in the order of their repo's tree.
+
+use common::{Cid, Codec, Tid};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::row::{self, rev_value};
+use super::{AccountId, StoreError, expect_one_row};
+
+/// A record as it is stored.
+#[derive(Clone, Debug)]
+pub(crate) struct RecordRow {
+    pub(crate) path: String,
+    pub(crate) cid: Cid,
+    pub(crate) block: Vec<u8>,
+    pub(crate) taken_down: bool,
+}
+
+pub(crate) fn insert(
+    conn: &Connection,
+    repo: AccountId,
+    path: &str,
+    cid: &Cid,
+    rev: Tid,
+    block: &[u8],
+) -> Result<(), StoreError> {
+    conn.prepare_cached("INSERT INTO record (repo, path, cid, rev, block) VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
+        repo.0,
+        path,
+        cid.digest(),
+        rev_value(rev),
+        block
+    ])?;
+    Ok(())
+}
+
+pub(crate) fn update(
+    conn: &Connection,
+    repo: AccountId,
+    path: &str,
+    cid: &Cid,
+    rev: Tid,
+    block: &[u8],
+) -> Result<(), StoreError> {
+    let sql = "UPDATE record SET cid = ?3, rev = ?4, block = ?5 WHERE repo = ?1 AND path = ?2";
+    let changed = conn.prepare_cached(sql)?.execute(params![repo.0, path, cid.digest(), rev_value(rev), block])?;
+    expect_one_row("record", changed)
+}
+
+pub(crate) fn delete(conn: &Connection, repo: AccountId, path: &str) -> Result<(), StoreError> {
+    let sql = "DELETE FROM record WHERE repo = ?1 AND path = ?2";
+    expect_one_row("record", conn.prepare_cached(sql)?.execute(params![repo.0, path])?)
+}
+
+pub(crate) fn find(conn: &Connection, repo: AccountId, path: &str) -> Result<Option<RecordRow>, StoreError> {
+    let mut statement =
+        conn.prepare_cached("SELECT path, cid, block, takedown_ref FROM record WHERE repo = ?1 AND path = ?2")?;
+    let mut rows = statement.query(params![repo.0, path])?;
+    rows.next()?.map(from_row).transpose()
+}
+
+fn from_row(row: &rusqlite::Row<'_>) -> Result<RecordRow, StoreError> {
+    Ok(RecordRow {
+        path: row.get("path")?,
+        cid: row::cid(row, "record", "cid", Codec::DagCbor)?,
+        block: row.get("block")?,
+        taken_down: row.get_ref("takedown_ref")? != rusqlite::types::ValueRef::Null,
+    })
+}
+
+/// Where a page of [`list`] begins and which way it goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Page<'a> {
+    /// The rkey that the last page ended with.
+    pub(crate) cursor: Option<&'a str>,
+    pub(crate) limit: usize,
+    /// Oldest rkey first.
+    pub(crate) ascending: bool,
+}
+
+/// Visits a page of a collection's records that are not taken down: path, CID and block of each.
+pub(crate) fn list(
+    conn: &Connection,
+    repo: AccountId,
+    collection: &str,
+    page: Page<'_>,
+    mut visit: impl FnMut(&str, Cid, &[u8]) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    // '0' follows '/': the range holds what begins with `collection/`.
+    let (first, end) = (format!("{collection}/"), format!("{collection}0"));
+    let cursor = page.cursor.map(|rkey| format!("{collection}/{rkey}"));
+    let (sql, low, high) = if page.ascending {
+        (
+            "SELECT path, cid, block FROM record
+             WHERE repo = ?1 AND path > ?2 AND path < ?3 AND takedown_ref IS NULL ORDER BY path LIMIT ?4",
+            cursor.unwrap_or(first),
+            end,
+        )
+    } else {
+        (
+            "SELECT path, cid, block FROM record
+             WHERE repo = ?1 AND path > ?2 AND path < ?3 AND takedown_ref IS NULL ORDER BY path DESC LIMIT ?4",
+            first,
+            cursor.unwrap_or(end),
+        )
+    };
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query(params![repo.0, low, high, page.limit as i64])?;
+    while let Some(row) = rows.next()? {
+        let path = row.get_ref(0)?.as_str().map_err(|err| row::corrupt("record", "path", &err))?;
+        let block = row.get_ref(2)?.as_blob().map_err(|err| row::corrupt("record", "block", &err))?;
+        visit(path, row::cid(row, "record", "cid", Codec::DagCbor)?, block)?;
+    }
+    Ok(())
+}
+
+/// Returns the collections of a repo, in order, by seeking from each to the next.
+pub(crate) fn collections(conn: &Connection, repo: AccountId) -> Result<Vec<String>, StoreError> {
+    let mut statement = conn.prepare_cached("SELECT path FROM record WHERE repo = ?1 AND path > ?2 ORDER BY path LIMIT 1")?;
+    let mut collections = Vec::new();
+    let mut after = String::new();
+    while let Some(path) = statement.query_row(params![repo.0, after], |row| row.get::<_, String>(0)).optional()? {
+        let collection = path.split_once('/').map_or(path.as_str(), |(collection, _)| collection);
+        after = format!("{collection}0");
+        collections.push(collection.to_owned());
+    }
+    Ok(collections)
+}
+
+/// Whether a repo has a record in `collection`.
+pub(crate) fn has_collection(conn: &Connection, repo: AccountId, collection: &str) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM record WHERE repo = ?1 AND path > ?2 AND path < ?3 LIMIT 1";
+    let range = params![repo.0, format!("{collection}/"), format!("{collection}0")];
+    Ok(conn.prepare_cached(sql)?.exists(range)?)
+}
+
+pub(crate) fn count(conn: &Connection, repo: AccountId) -> Result<u64, StoreError> {
+    let sql = "SELECT count(*) FROM record WHERE repo = ?1";
+    Ok(conn.prepare_cached(sql)?.query_row([repo.0], |row| row.get::<_, i64>(0))? as u64)
+}
+
+/// Visits all records of a repo in order, or those that a commit after `since` wrote, until `visit` returns `false`.
+pub(crate) fn scan(
+    conn: &Connection,
+    repo: AccountId,
+    since: Option<Tid>,
+    mut visit: impl FnMut(&str, Cid, &[u8]) -> Result<bool, StoreError>,
+) -> Result<(), StoreError> {
+    let mut statement =
+        conn.prepare_cached("SELECT path, cid, block FROM record WHERE repo = ?1 AND rev > ?2 ORDER BY path")?;
+    let mut rows = statement.query(params![repo.0, since.map_or(-1, rev_value)])?;
+    while let Some(row) = rows.next()? {
+        let path = row.get_ref(0)?.as_str().map_err(|err| row::corrupt("record", "path", &err))?;
+        let block = row.get_ref(2)?.as_blob().map_err(|err| row::corrupt("record", "block", &err))?;
+        if !visit(path, row::cid(row, "record", "cid", Codec::DagCbor)?, block)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Returns at most `limit` records after the path `after`, in order.
+pub(crate) fn page_after(
+    conn: &Connection,
+    repo: AccountId,
+    after: &str,
+    limit: usize,
+) -> Result<Vec<(String, Cid, Vec<u8>)>, StoreError> {
+    let sql = "SELECT path, cid, block FROM record WHERE repo = ?1 AND path > ?2 ORDER BY path LIMIT ?3";
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query(params![repo.0, after, limit as i64])?;
+    let mut page = Vec::with_capacity(limit);
+    while let Some(row) = rows.next()? {
+        page.push((row.get(0)?, row::cid(row, "record", "cid", Codec::DagCbor)?, row.get(2)?));
+    }
+    Ok(page)
+}

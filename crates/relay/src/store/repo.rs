@@ -1,0 +1,123 @@
+//! The head of each repo, and its tree nodes.
+
+use common::{Cid, Codec, Tid};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::row::{self, rev_value};
+use super::{AccountId, StoreError};
+
+/// The last durable state of a repo.
+#[derive(Clone, Debug)]
+pub(crate) struct RepoRow {
+    pub(crate) head: Cid,
+    pub(crate) rev: Tid,
+    /// Root of the tree.
+    pub(crate) data: Cid,
+    pub(crate) commit_block: Vec<u8>,
+    /// See [`crate::repo::fresh`].
+    pub(crate) fresh_nodes: Vec<u8>,
+}
+
+pub(crate) fn find(conn: &Connection, repo: AccountId) -> Result<Option<RepoRow>, StoreError> {
+    let mut statement =
+        conn.prepare_cached("SELECT head, rev, data, commit_block, fresh_nodes FROM repo WHERE account = ?1")?;
+    let mut rows = statement.query([repo.0])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some(RepoRow {
+        head: row::cid(row, "repo", "head", Codec::DagCbor)?,
+        rev: row::rev(row, "repo", "rev")?,
+        data: row::cid(row, "repo", "data", Codec::DagCbor)?,
+        commit_block: row.get("commit_block")?,
+        fresh_nodes: row.get("fresh_nodes")?,
+    }))
+}
+
+/// Returns head and rev alone.
+pub(crate) fn find_head(conn: &Connection, repo: AccountId) -> Result<Option<(Cid, Tid)>, StoreError> {
+    let mut statement = conn.prepare_cached("SELECT head, rev FROM repo WHERE account = ?1")?;
+    let mut rows = statement.query([repo.0])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some((row::cid(row, "repo", "head", Codec::DagCbor)?, row::rev(row, "repo", "rev")?)))
+}
+
+pub(crate) fn insert(conn: &Connection, repo: AccountId, new: &RepoRow) -> Result<(), StoreError> {
+    conn.prepare_cached(
+        "INSERT INTO repo (account, head, rev, data, commit_block, fresh_nodes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![
+        repo.0,
+        new.head.digest(),
+        rev_value(new.rev),
+        new.data.digest(),
+        new.commit_block,
+        new.fresh_nodes
+    ])?;
+    Ok(())
+}
+
+/// Moves a repo from `expected` to its next commit; `false`, and no change, when it is elsewhere.
+pub(crate) fn advance(conn: &Connection, repo: AccountId, expected: &Cid, next: &RepoRow) -> Result<bool, StoreError> {
+    let changed = conn
+        .prepare_cached(
+            "UPDATE repo SET head = ?3, rev = ?4, data = ?5, commit_block = ?6, fresh_nodes = ?7
+             WHERE account = ?1 AND head = ?2",
+        )?
+        .execute(params![
+            repo.0,
+            expected.digest(),
+            next.head.digest(),
+            rev_value(next.rev),
+            next.data.digest(),
+            next.commit_block,
+            next.fresh_nodes,
+        ])?;
+    Ok(changed == 1)
+}
+
+/// Returns the block of a tree node that is not fresh.
+pub(crate) fn find_node(conn: &Connection, repo: AccountId, cid: &Cid) -> Result<Option<Vec<u8>>, StoreError> {
+    let sql = "SELECT block FROM node WHERE repo = ?1 AND cid = ?2";
+    Ok(conn.prepare_cached(sql)?.query_row(params![repo.0, cid.digest()], |row| row.get(0)).optional()?)
+}
+
+/// Returns the block of a tree node that is not fresh, and the rev that made it.
+pub(crate) fn find_node_with_rev(conn: &Connection, repo: AccountId, cid: &Cid) -> Result<Option<(Vec<u8>, Tid)>, StoreError> {
+    let mut statement = conn.prepare_cached("SELECT block, rev FROM node WHERE repo = ?1 AND cid = ?2")?;
+    let mut rows = statement.query(params![repo.0, cid.digest()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some((row.get("block")?, row::rev(row, "node", "rev")?)))
+}
+
+pub(crate) fn insert_node(conn: &Connection, repo: AccountId, cid: &Cid, rev: Tid, block: &[u8]) -> Result<(), StoreError> {
+    // A node may come back while an older commit's spill of it is still there: same name, same bytes.
+    conn.prepare_cached("INSERT OR REPLACE INTO node (repo, cid, rev, block) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+        repo.0,
+        cid.digest(),
+        rev_value(rev),
+        block
+    ])?;
+    Ok(())
+}
+
+pub(crate) fn delete_node(conn: &Connection, repo: AccountId, cid: &Cid) -> Result<(), StoreError> {
+    conn.prepare_cached("DELETE FROM node WHERE repo = ?1 AND cid = ?2")?.execute(params![repo.0, cid.digest()])?;
+    Ok(())
+}
+
+/// Visits the nodes that commits after `since` made and that are not fresh, until `visit` returns `false`.
+pub(crate) fn scan_nodes_since(
+    conn: &Connection,
+    repo: AccountId,
+    since: Tid,
+    mut visit: impl FnMut(Cid, &[u8]) -> Result<bool, StoreError>,
+) -> Result<(), StoreError> {
+    let mut statement = conn.prepare_cached("SELECT cid, block FROM node WHERE repo = ?1 AND rev > ?2")?;
+    let mut rows = statement.query(params![repo.0, rev_value(since)])?;
+    while let Some(row) = rows.next()? {
+        let block = row.get_ref(1)?.as_blob().map_err(|err| row::corrupt("node", "block", &err))?;
+        if !visit(row::cid(row, "node", "cid", Codec::DagCbor)?, block)? {
+            break;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! Periodic work, supervised: a task that panics is logged and goes on with its next turn, and all stop with the server.
+
+pub(crate) mod blob_gc;
+mod prune;
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio_util::task::TaskTracker;
+
+use crate::error::XrpcError;
+use crate::state::AppState;
+
+/// Starts all tasks.
+pub(crate) fn start(app: &AppState, tracker: &TaskTracker) {
+    every(app, tracker, "prune events", Duration::from_secs(600), prune::run_once);
+    every(app, tracker, "collect blobs", Duration::from_secs(3600), blob_gc::run_once);
+    every(app, tracker, "sweep sessions", Duration::from_secs(3600), crate::account::sweep_sessions);
+}
+
+/// Runs `work` once in each `period`, from one period after the start.
+fn every<F, W>(app: &AppState, tracker: &TaskTracker, name: &'static str, period: Duration, work: W)
+where
+    F: Future<Output = Result<usize, XrpcError>> + Send + 'static,
+    W: Fn(AppState) -> F + Send + 'static,
+{
+    let app = app.clone();
+    tracker.spawn(async move {
+        loop {
+            tokio::select! {
+                () = app.stop.cancelled() => return,
+                () = tokio::time::sleep(period) => {}
+            }
+            // A turn of its own, so that a panic ends the turn and not the task.
+            match tokio::spawn(work(app.clone())).await {
+                Ok(Ok(0)) => tracing::debug!(task = name, "nothing to do"),
+                Ok(Ok(done)) => tracing::info!(task = name, done, "done"),
+                Ok(Err(err)) => tracing::error!(task = name, error = %err.describe(), "failed; it will be tried again"),
+                Err(err) => tracing::error!(task = name, error = %err, "panicked; it will be tried again"),
+            }
+        }
+    });
+}

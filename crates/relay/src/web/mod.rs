@@ -1,0 +1,5 @@
+//! The pages that people see.
+
+pub(crate) mod home;
+pub(crate) mod not_found;
+pub(crate) mod robots;

@@ -1,0 +1,103 @@
+//! `com.atproto.repo.applyWrites`: several changes in one commit.
+//!
+//! Lexicon: <https://github.com/bluesky-social/atproto/blob/main/lexicons/com/atproto/repo/applyWrites.json>
+
+use axum::Json;
+use axum::extract::State;
+use common::{AtIdentifier, AtUri, Cid, Map, Nsid, RecordKey};
+use repo_engine::Key;
+use serde::{Deserialize, Serialize};
+
+use super::{CommitOutput, ValidationStatus, check_record, record_uri};
+use crate::auth::RepoAuth;
+use crate::error::XrpcError;
+use crate::extract::RecordJson;
+use crate::repo::Write;
+use crate::state::AppState;
+
+/// Most changes in one commit: what an event of the firehose may list.
+const MAX_WRITES: usize = 200;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Input {
+    repo: AtIdentifier,
+    validate: Option<bool>,
+    writes: Vec<InputWrite>,
+    swap_commit: Option<Cid>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "$type")]
+enum InputWrite {
+    #[serde(rename = "com.atproto.repo.applyWrites#create")]
+    Create { collection: Nsid, rkey: Option<RecordKey>, value: Map },
+    #[serde(rename = "com.atproto.repo.applyWrites#update")]
+    Update { collection: Nsid, rkey: RecordKey, value: Map },
+    #[serde(rename = "com.atproto.repo.applyWrites#delete")]
+    Delete { collection: Nsid, rkey: RecordKey },
+}
+
+#[derive(Serialize)]
+pub(crate) struct Output {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit: Option<CommitOutput>,
+    results: Vec<OutputResult>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "$type", rename_all_fields = "camelCase")]
+enum OutputResult {
+    #[serde(rename = "com.atproto.repo.applyWrites#createResult")]
+    Create {
+        uri: AtUri,
+        cid: Cid,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        validation_status: Option<ValidationStatus>,
+    },
+    #[serde(rename = "com.atproto.repo.applyWrites#updateResult")]
+    Update {
+        uri: AtUri,
+        cid: Cid,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        validation_status: Option<ValidationStatus>,
+    },
+    #[serde(rename = "com.atproto.repo.applyWrites#deleteResult")]
+    Delete {},
+}
+
+pub(crate) async fn handler(
+    State(app): State<AppState>,
+    auth: RepoAuth,
+    RecordJson(input): RecordJson<Input>,
+) -> Result<Json<Output>, XrpcError> {
+    let grant = auth.grant(&input.repo)?;
+    if input.writes.len() > MAX_WRITES {
+        return Err(XrpcError::invalid_request(format!("Too many writes. Max: {MAX_WRITES}")));
+    }
+    let mut writes = Vec::with_capacity(input.writes.len());
+    let mut results = Vec::with_capacity(input.writes.len());
+    for write in input.writes {
+        match write {
+            InputWrite::Create { collection, rkey, value } => {
+                let rkey = rkey.unwrap_or_else(|| app.repos.next_tid().into());
+                let checked = check_record(&collection, &rkey, value, input.validate)?;
+                let uri = record_uri(grant.did(), &checked.key)?;
+                results.push(OutputResult::Create { uri, cid: checked.record.cid, validation_status: checked.status });
+                writes.push(Write::Create { key: checked.key, record: checked.record });
+            }
+            InputWrite::Update { collection, rkey, value } => {
+                let checked = check_record(&collection, &rkey, value, input.validate)?;
+                let uri = record_uri(grant.did(), &checked.key)?;
+                results.push(OutputResult::Update { uri, cid: checked.record.cid, validation_status: checked.status });
+                writes.push(Write::Update { key: checked.key, record: checked.record });
+            }
+            InputWrite::Delete { collection, rkey } => {
+                results.push(OutputResult::Delete {});
+                writes.push(Write::Delete { key: Key::new(&collection, &rkey) });
+            }
+        }
+    }
+    let written = app.repos.write(&grant, writes, input.swap_commit).await?;
+    Ok(Json(Output { commit: written.commit.map(Into::into), results }))
+}

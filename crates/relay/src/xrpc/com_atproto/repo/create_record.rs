@@ -1,0 +1,51 @@
+//! `com.atproto.repo.createRecord`: creates a record under a new key.
+//!
+//! Lexicon: <https://github.com/bluesky-social/atproto/blob/main/lexicons/com/atproto/repo/createRecord.json>
+
+use axum::Json;
+use axum::extract::State;
+use common::{AtIdentifier, AtUri, Cid, Map, Nsid, RecordKey};
+use serde::{Deserialize, Serialize};
+
+use super::{CommitOutput, ValidationStatus, check_record, record_uri};
+use crate::auth::RepoAuth;
+use crate::error::XrpcError;
+use crate::extract::RecordJson;
+use crate::repo::Write;
+use crate::state::AppState;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Input {
+    repo: AtIdentifier,
+    collection: Nsid,
+    rkey: Option<RecordKey>,
+    validate: Option<bool>,
+    record: Map,
+    swap_commit: Option<Cid>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Output {
+    uri: AtUri,
+    cid: Cid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit: Option<CommitOutput>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    validation_status: Option<ValidationStatus>,
+}
+
+pub(crate) async fn handler(
+    State(app): State<AppState>,
+    auth: RepoAuth,
+    RecordJson(input): RecordJson<Input>,
+) -> Result<Json<Output>, XrpcError> {
+    let grant = auth.grant(&input.repo)?;
+    let rkey = input.rkey.unwrap_or_else(|| app.repos.next_tid().into());
+    let checked = check_record(&input.collection, &rkey, input.record, input.validate)?;
+    let (uri, cid) = (record_uri(grant.did(), &checked.key)?, checked.record.cid);
+    let write = Write::Create { key: checked.key, record: checked.record };
+    let written = app.repos.write(&grant, vec![write], input.swap_commit).await?;
+    Ok(Json(Output { uri, cid, commit: written.commit.map(Into::into), validation_status: checked.status }))
+}

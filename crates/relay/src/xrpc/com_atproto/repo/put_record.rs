@@ -1,0 +1,58 @@
+//! `com.atproto.repo.putRecord`: creates or updates a record; writing what is there changes nothing.
+//!
+//! Lexicon: <https://github.com/bluesky-social/atproto/blob/main/lexicons/com/atproto/repo/putRecord.json>
+
+use axum::Json;
+use axum::extract::State;
+use common::{AtIdentifier, AtUri, Cid, Map, Nsid, RecordKey};
+use serde::{Deserialize, Serialize};
+
+use super::{CommitOutput, ValidationStatus, absent_or_null, check_record, record_uri};
+use crate::auth::RepoAuth;
+use crate::error::XrpcError;
+use crate::extract::RecordJson;
+use crate::repo::{Swap, Write};
+use crate::state::AppState;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Input {
+    repo: AtIdentifier,
+    collection: Nsid,
+    rkey: RecordKey,
+    validate: Option<bool>,
+    record: Map,
+    /// Null asks that there be no record.
+    #[serde(default, deserialize_with = "absent_or_null")]
+    swap_record: Option<Option<Cid>>,
+    swap_commit: Option<Cid>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Output {
+    uri: AtUri,
+    cid: Cid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit: Option<CommitOutput>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    validation_status: Option<ValidationStatus>,
+}
+
+pub(crate) async fn handler(
+    State(app): State<AppState>,
+    auth: RepoAuth,
+    RecordJson(input): RecordJson<Input>,
+) -> Result<Json<Output>, XrpcError> {
+    let grant = auth.grant(&input.repo)?;
+    let checked = check_record(&input.collection, &input.rkey, input.record, input.validate)?;
+    let (uri, cid) = (record_uri(grant.did(), &checked.key)?, checked.record.cid);
+    let swap = match input.swap_record {
+        None => Swap::Anything,
+        Some(None) => Swap::Absent,
+        Some(Some(cid)) => Swap::Is(cid),
+    };
+    let write = Write::Put { key: checked.key, record: checked.record, swap };
+    let written = app.repos.write(&grant, vec![write], input.swap_commit).await?;
+    Ok(Json(Output { uri, cid, commit: written.commit.map(Into::into), validation_status: checked.status }))
+}

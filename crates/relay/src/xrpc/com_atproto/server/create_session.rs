@@ -1,0 +1,32 @@
+//! `com.atproto.server.createSession`: signs in.
+//!
+//! Lexicon: <https://github.com/bluesky-social/atproto/blob/main/lexicons/com/atproto/server/createSession.json>
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+
+use super::SessionView;
+use crate::account::{self, LoginAttempt};
+use crate::error::XrpcError;
+use crate::extract::XrpcJson;
+use crate::state::AppState;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Input {
+    identifier: String,
+    password: String,
+    #[serde(default)]
+    allow_takendown: bool,
+}
+
+pub(crate) async fn handler(
+    State(app): State<AppState>,
+    XrpcJson(input): XrpcJson<Input>,
+) -> Result<Json<SessionView>, XrpcError> {
+    let Input { identifier, password, allow_takendown } = &input;
+    let attempt = LoginAttempt { identifier, password, allow_takendown: *allow_takendown };
+    let session = account::log_in(&app, attempt).await?;
+    Ok(Json(SessionView::of(&app, session).await))
+}

@@ -1,0 +1,19 @@
+//! `com.atproto.server.getSession`: tells a client whose session it has.
+//!
+//! Lexicon: <https://github.com/bluesky-social/atproto/blob/main/lexicons/com/atproto/server/getSession.json>
+
+use axum::Json;
+use axum::extract::State;
+
+use super::AccountView;
+use crate::auth::{Auth, Standard, check_takedown};
+use crate::error::XrpcError;
+use crate::state::AppState;
+
+pub(crate) async fn handler(State(app): State<AppState>, auth: Auth<Standard>) -> Result<Json<AccountView>, XrpcError> {
+    if check_takedown(&auth.account).is_err() {
+        let message = format!("Could not find user info for account: {}", auth.account.did);
+        return Err(XrpcError::invalid_request(message));
+    }
+    Ok(Json(AccountView::of(&app, auth.account).await))
+}

@@ -1,0 +1,15 @@
+//! The server through its public API: the real router over real sockets, on real SQLite in a temporary folder.
+
+mod support;
+
+/// A file that is not declared above would never run.
+#[test]
+fn no_file_is_forgotten() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let declared = include_str!("main.rs");
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let module = name.strip_suffix(".rs").unwrap_or(&name);
+        assert!(module == "main" || declared.contains(&format!("mod {module};")), "{name} is not declared in main.rs");
+    }
+}
