@@ -23,14 +23,14 @@ pub enum DataDirError {
 
 /// A data folder that this process has to itself, until it is dropped.
 #[derive(Debug)]
-pub struct DataDir {
+pub(crate) struct DataDir {
     path: PathBuf,
     _lock: File,
 }
 
 impl DataDir {
     /// Makes the folder if need be, for its owner's eyes only, and takes its lock.
-    pub fn open(path: &Path) -> Result<Self, DataDirError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, DataDirError> {
         let failed = |source| DataDirError::Io { path: path.to_owned(), source };
         make_private_dir(path).map_err(failed)?;
         let lock = private_file().truncate(false).open(path.join("relay.lock")).map_err(failed)?;
@@ -41,19 +41,19 @@ impl DataDir {
         }
     }
 
-    pub fn database(&self) -> PathBuf {
+    pub(crate) fn database(&self) -> PathBuf {
         self.path.join("relay.sqlite")
     }
 
     /// Makes a folder inside, and returns its path.
-    pub fn folder(&self, name: &str) -> Result<PathBuf, DataDirError> {
+    pub(crate) fn folder(&self, name: &str) -> Result<PathBuf, DataDirError> {
         let path = self.path.join(name);
         make_private_dir(&path).map_err(|source| DataDirError::Io { path: path.clone(), source })?;
         Ok(path)
     }
 
     /// Reads the master key from `file`, which a new data folder gets.
-    pub fn master_key(&self, file: &Path) -> Result<MasterKey, DataDirError> {
+    pub(crate) fn master_key(&self, file: &Path) -> Result<MasterKey, DataDirError> {
         let failed = |source| DataDirError::Io { path: file.to_owned(), source };
         match fs::read_to_string(file) {
             Ok(text) => {

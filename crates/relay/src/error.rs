@@ -77,6 +77,7 @@ impl XrpcError {
     }
 
     /// Returns the error name.
+    #[cfg(test)]
     pub(crate) fn name(&self) -> &str {
         &self.error
     }
@@ -90,7 +91,8 @@ impl XrpcError {
         let mut text = format!("{}: {}", self.error, self.message);
         let mut cause = self.cause.as_deref().map(|cause| cause as &dyn std::error::Error);
         while let Some(err) = cause {
-            text.push_str(&format!(": {err}"));
+            text.push_str(": ");
+            text.push_str(&err.to_string());
             cause = err.source();
         }
         text

@@ -34,6 +34,7 @@ pub(crate) fn apply(routes: Router<AppState>, app: &AppState) -> Router<AppState
         .layer(from_fn(log))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
 fn panicked(panic: Box<dyn std::any::Any + Send + 'static>) -> Response {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
@@ -55,9 +56,10 @@ async fn log(mut request: Request, next: Next) -> Response {
     let did = caller.0.get().map(common::Did::as_str);
     let status = response.status().as_u16();
     // A path can be anything that a stranger likes; NSIDs and a few others are known.
-    match nsid {
-        Some(nsid) => tracing::info!(nsid, %method, status, duration_ms, did, error, "request"),
-        None => tracing::info!(path, %method, status, duration_ms, did, error, "request"),
+    if let Some(nsid) = nsid {
+        tracing::info!(nsid, %method, status, duration_ms, did, error, "request");
+    } else {
+        tracing::info!(path, %method, status, duration_ms, did, error, "request");
     }
     response
 }

@@ -21,7 +21,8 @@ pub fn router(app: AppState) -> Router {
         .route("/.well-known/did.json", get(well_known::did_json::handler))
         .merge(methods())
         .route("/xrpc/{nsid}", axum::routing::any(xrpc::unknown::handler))
-        .route("/xrpc/{nsid}/", axum::routing::any(xrpc::unknown::handler));
+        .route("/xrpc/{nsid}/", axum::routing::any(xrpc::unknown::handler))
+        .route("/xrpc/", axum::routing::any(xrpc::unknown::no_method));
     crate::layers::apply(routes.fallback(web::not_found::handler), &app).with_state(app)
 }
 
@@ -78,12 +79,12 @@ struct Methods(Router<AppState>);
 impl Methods {
     /// A method that is called by GET (and HEAD).
     fn query<H: Handler<T, AppState>, T: 'static>(self, nsid: &str, handler: H) -> Self {
-        self.add(nsid, get(handler).fallback(|method| wrong_verb(method, "GET")))
+        self.add(nsid, get(handler).fallback(async |method: Method| wrong_verb(&method, "GET")))
     }
 
     /// A method that is called by POST.
     fn procedure<H: Handler<T, AppState>, T: 'static>(self, nsid: &str, handler: H) -> Self {
-        self.add(nsid, post(handler).fallback(|method| wrong_verb(method, "POST")))
+        self.add(nsid, post(handler).fallback(async |method: Method| wrong_verb(&method, "POST")))
     }
 
     fn add(self, nsid: &str, route: MethodRouter<AppState>) -> Self {
@@ -94,8 +95,8 @@ impl Methods {
     }
 }
 
-async fn wrong_verb(method: Method, expected: &'static str) -> XrpcError {
-    if method == Method::GET || method == Method::HEAD || method == Method::POST {
+fn wrong_verb(method: &Method, expected: &'static str) -> XrpcError {
+    if matches!(*method, Method::GET | Method::HEAD | Method::POST) {
         return XrpcError::invalid_request(format!("Incorrect HTTP method ({method}) expected {expected}"));
     }
     XrpcError::new(StatusCode::BAD_REQUEST, "InvalidRequest", "XRPC requests only supports GET and POST")

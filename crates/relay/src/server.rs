@@ -31,17 +31,17 @@ pub struct Server {
 
 impl Server {
     /// Binds the addresses of the configuration and begins to serve.
-    pub async fn start(app: AppState) -> Result<Self, StartError> {
+    pub fn start(app: AppState) -> Result<Self, StartError> {
         let mut bound = Vec::new();
         for &address in &app.config.server.bind {
             let listener = listen(address).map_err(|source| StartError::Bind { address, source })?;
             bound.push(listener);
         }
-        Self::start_on(app, bound).await
+        Ok(Self::start_on(app, bound))
     }
 
     /// Begins to serve on listeners that are bound already.
-    pub async fn start_on(app: AppState, bound: Vec<TcpListener>) -> Result<Self, StartError> {
+    pub fn start_on(app: AppState, bound: Vec<TcpListener>) -> Self {
         let router = crate::router::router(app.clone());
         let (connections, listeners) = (TaskTracker::new(), TaskTracker::new());
         let limit = Arc::new(Semaphore::new(app.config.server.max_connections));
@@ -63,7 +63,7 @@ impl Server {
         let control = (app.clone(), app.config.data.dir.clone(), app.stop.clone());
         listeners.spawn(async move { crate::control::serve(control.0, &control.1, control.2).await });
         listeners.close();
-        Ok(Self { app, addresses, connections, listeners })
+        Self { app, addresses, connections, listeners }
     }
 
     /// Returns the addresses that the server listens on.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use common::Clock;
 use tokio_util::sync::CancellationToken;
 
-use crate::account::Passwords;
+use crate::account::{DidTurns, Passwords};
 use crate::blob::BlobStore;
 use crate::clock::SystemClock;
 use crate::config::{Config, MasterKeySource, Synchronous};
@@ -33,6 +33,7 @@ pub struct App {
     pub(crate) blobs: BlobStore,
     pub(crate) identity: Identity,
     pub(crate) passwords: Passwords,
+    pub(crate) did_turns: DidTurns,
     /// Cancelled when the server stops.
     pub(crate) stop: CancellationToken,
     /// Held for as long as anything here lives.
@@ -93,6 +94,7 @@ impl AppState {
         let identity = crate::identity::open(&config, as_clock()).map_err(|err| StartError::Identity(err.to_string()))?;
         Ok(Self(Arc::new(App {
             passwords: Passwords::new(),
+            did_turns: DidTurns::new(),
             stop: CancellationToken::new(),
             config,
             clock,

@@ -2,12 +2,13 @@
 
 use common::Did;
 use data_encoding::BASE32_NOPAD;
+use rusqlite::Connection;
 
 use crate::config::Accounts;
 use crate::state::App;
 use crate::store::account::Account;
 use crate::store::invite::{self, ADMIN, InviteCode, InviteUse};
-use crate::store::{StoreError, WriteFailed};
+use crate::store::{AccountId, StoreError, WriteFailed, standing};
 
 /// Earned codes that an account may have open at once.
 const MAX_OPEN: usize = 5;
@@ -80,8 +81,8 @@ pub(crate) type CodeWithUses = (InviteCode, Vec<InviteUse>);
 pub(crate) async fn list_codes(app: &App, account: &Account, earn: bool) -> Result<Vec<CodeWithUses>, InviteError> {
     let did = account.did.clone();
     let codes = app.db.read(|conn| invite::list_for_account(conn, &did)).await?;
-    let (rules, created_at) = (app.config.accounts.clone(), account.created_at);
-    if !earn || earned(&rules, &did, created_at, &codes, common::Clock::millis(&*app.clock)) == 0 {
+    let (rules, id, created_at) = (app.config.accounts.clone(), account.id, account.created_at);
+    if !earn || app.db.read(|conn| may_not_earn(conn, account.id)).await? || earned(&rules, &did, created_at, &codes, common::Clock::millis(&*app.clock)) == 0 {
         return Ok(codes);
     }
     let host = app.config.server.public_url.host().to_owned();
@@ -89,6 +90,9 @@ pub(crate) async fn list_codes(app: &App, account: &Account, earn: bool) -> Resu
         .write(move |tx| {
             // Asked again, so that two callers at once earn no more than one.
             let codes = invite::list_for_account(tx, &did)?;
+            if may_not_earn(tx, id)? {
+                return Ok(codes);
+            }
             let now = tx.now_millis();
             for _ in 0..earned(&rules, &did, created_at, &codes, now) {
                 let code = InviteCode {
@@ -104,6 +108,11 @@ pub(crate) async fn list_codes(app: &App, account: &Account, earn: bool) -> Resu
             Ok(invite::list_for_account(tx, &did)?)
         })
         .await
+}
+
+/// Whether the operator ended an account's earning of codes.
+fn may_not_earn(conn: &Connection, account: AccountId) -> Result<bool, StoreError> {
+    Ok(standing::find(conn, account)?.is_none_or(|standing| standing.invites_disabled))
 }
 
 /// Returns how many codes an account has earned that it does not have: one in each interval since it was made, or since the

@@ -8,7 +8,10 @@
 //!   ([`session`]).
 
 mod app_password;
+mod change_handle;
 mod create;
+mod delete;
+mod did_turns;
 mod email;
 mod handle;
 mod invite;
@@ -20,7 +23,10 @@ mod status;
 mod test_support;
 
 pub(crate) use app_password::{create_app_password, revoke_app_password};
+pub(crate) use change_handle::change_handle;
 pub(crate) use create::{Claim, NewAccount, create};
+pub(crate) use did_turns::DidTurns;
+pub(crate) use delete::{delete, finish_deletions};
 pub(crate) use email::{Email, EmailError};
 pub(crate) use invite::{create_codes, list_codes};
 pub(crate) use password::Passwords;

@@ -126,6 +126,8 @@ pub(crate) async fn log_in(app: &App, attempt: LoginAttempt<'_>) -> Result<Sessi
 struct Proof {
     scope: Scope,
     app_password: Option<String>,
+    /// The hash that the password fits; `None` when it was an app password.
+    hash: Option<String>,
     /// The hash that was found, and what shall take its place.
     new_hash: Option<(String, String)>,
 }
@@ -151,6 +153,7 @@ async fn try_log_in(app: &App, attempt: LoginAttempt<'_>) -> Result<Session, Ses
     let issued = app
         .db
         .write::<_, SessionError>(move |tx| {
+            check_still_true(tx, id, &proof, taken_down)?;
             if let Some((old, new)) = &proof.new_hash {
                 account::replace_password_hash(tx, id, old, new)?;
             }
@@ -193,16 +196,32 @@ async fn prove(app: &App, account: Option<&Account>, password: &str) -> Result<O
         // An account that was taken down has no use for apps.
         if let Some(found) = app_password.filter(|_| matches!(account.status, Status::Active | Status::Deactivated)) {
             let scope = app_password::scope(&found);
-            return Ok(Some(Proof { scope, app_password: Some(found.name), new_hash: None }));
+            return Ok(Some(Proof { scope, app_password: Some(found.name), hash: None, new_hash: None }));
         }
         stored = password_hash;
     }
+    let hash = stored.clone();
     let new_hash = match app.passwords.verify(password, stored.clone()).await? {
         Verdict::Wrong => return Ok(None),
         Verdict::Right => None,
         Verdict::RightWithNewHash(new) => stored.map(|old| (old, new)),
     };
-    Ok(Some(Proof { scope: Scope::Access, app_password: None, new_hash }))
+    Ok(Some(Proof { scope: Scope::Access, app_password: None, hash, new_hash }))
+}
+
+/// Checks in the transaction that begins a session what was found before it: whoever takes the account down or changes a
+/// password ends the sessions that there are, and none may follow.
+fn check_still_true(tx: &BatchTx<'_>, id: AccountId, proof: &Proof, taken_down: bool) -> Result<(), SessionError> {
+    let account = account::find(tx, id)?.ok_or(SessionError::Credentials)?;
+    match account.status {
+        Status::Takendown | Status::Suspended if !taken_down => return Err(SessionError::Takendown),
+        Status::Takendown | Status::Suspended | Status::Active | Status::Deactivated => {}
+    }
+    let still_good = match &proof.app_password {
+        Some(name) => stored_app_password::find(tx, id, name)?.is_some(),
+        None => account::password_hash(tx, id)? == proof.hash,
+    };
+    if still_good { Ok(()) } else { Err(SessionError::Credentials) }
 }
 
 /// A refresh token that was given out.

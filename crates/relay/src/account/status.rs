@@ -9,7 +9,7 @@ use crate::identity::{PlcClientError, ResolveError};
 use crate::repo::RepoSnapshot;
 use crate::state::App;
 use crate::store::account::{self, Account, Status, Usage};
-use crate::store::{AccountId, StoreError, WriteFailed, repo};
+use crate::store::{AccountId, BatchTx, StoreError, WriteFailed, repo};
 
 /// Why an account was not activated or deactivated.
 #[derive(Debug, thiserror::Error)]
@@ -89,17 +89,30 @@ pub(crate) async fn activate(app: &App, account: &Account) -> Result<(), Activat
                 Status::Takendown | Status::Suspended => return Err(ActivateError::Takendown),
                 Status::Active | Status::Deactivated => {}
             }
-            let time = Datetime::from_millis(tx.now_millis());
-            tx.emit(id, &frames::account(&account.did, account.status, time.as_str()))?;
-            tx.emit(id, &frames::identity(&account.did, account.handle.as_ref(), time.as_str()))?;
-            if let Some(row) = repo::find(tx, id)? {
-                let mut blocks = car::header(&row.head);
-                car::write_block(&mut blocks, &row.head, &row.commit_block);
-                tx.emit(id, &frames::sync(&account.did, row.rev, &blocks, time.as_str()))?;
-            }
+            announce_status(tx, &account)?;
+            announce_return(tx, &account)?;
             Ok(())
         })
         .await
+}
+
+/// Tells the network whether an account is active.
+pub(super) fn announce_status(tx: &mut BatchTx<'_>, account: &Account) -> Result<(), StoreError> {
+    let time = Datetime::from_millis(tx.now_millis());
+    tx.emit(account.id, &frames::account(&account.did, account.status, time.as_str()))?;
+    Ok(())
+}
+
+/// Tells the network what an account is that was deactivated: it may have come here meanwhile, with all that it has.
+pub(super) fn announce_return(tx: &mut BatchTx<'_>, account: &Account) -> Result<(), StoreError> {
+    let time = Datetime::from_millis(tx.now_millis());
+    tx.emit(account.id, &frames::identity(&account.did, account.handle.as_ref(), time.as_str()))?;
+    if let Some(row) = repo::find(tx, account.id)? {
+        let mut blocks = car::header(&row.head);
+        car::write_block(&mut blocks, &row.head, &row.commit_block);
+        tx.emit(account.id, &frames::sync(&account.did, row.rev, &blocks, time.as_str()))?;
+    }
+    Ok(())
 }
 
 /// Deactivates an account, and announces it.
@@ -109,8 +122,7 @@ pub(crate) async fn deactivate(app: &App, account: AccountId, delete_after: Opti
             let now = tx.now_millis();
             account::deactivate(tx, account, now, delete_after)?;
             let row = account::find(tx, account)?.ok_or(ActivateError::NotFound)?;
-            let time = Datetime::from_millis(now);
-            tx.emit(account, &frames::account(&row.did, row.status, time.as_str()))?;
+            announce_status(tx, &row)?;
             Ok(())
         })
         .await

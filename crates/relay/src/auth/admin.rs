@@ -5,7 +5,7 @@ use data_encoding::BASE64;
 use http::request::Parts;
 use subtle::ConstantTimeEq as _;
 
-use super::{Credentials, credentials, missing};
+use super::{Credentials, credentials};
 use crate::error::XrpcError;
 use crate::state::AppState;
 
@@ -26,8 +26,7 @@ impl FromRequestParts<AppState> for Admin {
                 let password = app.config.secrets.admin_password.as_ref().ok_or_else(refused)?;
                 if bool::from(given.ct_eq(password.expose().as_bytes())) { Ok(Self(())) } else { Err(refused()) }
             }
-            Credentials::None => Err(missing()),
-            Credentials::Bearer(_) | Credentials::Dpop(_) => Err(refused()),
+            Credentials::None | Credentials::Bearer(_) | Credentials::Dpop(_) => Err(refused()),
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::error::XrpcError;
 use crate::state::AppState;
 use crate::store::AccountId;
 use crate::store::account::Account;
+use crate::xrpc::com_atproto::repo::find_account;
 
 /// A caller that may write to its own repo, which is active.
 #[derive(Debug)]
@@ -34,12 +35,15 @@ impl FromRequestParts<AppState> for RepoAuth {
 
 impl RepoAuth {
     /// Grants writing to `repo`, which must be the caller's own, by DID or handle.
-    pub(crate) fn grant(&self, repo: &AtIdentifier) -> Result<RepoGrant, XrpcError> {
+    pub(crate) async fn grant(&self, app: &AppState, repo: &AtIdentifier) -> Result<RepoGrant, XrpcError> {
         let own = match repo {
             AtIdentifier::Did(did) => *did == self.account.did,
             AtIdentifier::Handle(handle) => self.account.handle.as_ref() == Some(handle),
         };
         if !own {
+            if find_account(app, repo).await?.is_none() {
+                return Err(XrpcError::forbidden("AccountNotFound", format!("Could not find repo: {repo}")));
+            }
             return Err(XrpcError::unauthorized("AuthenticationRequired", "Authentication Required"));
         }
         check_takedown(&self.account)?;

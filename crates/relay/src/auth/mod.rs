@@ -5,12 +5,14 @@
 
 mod admin;
 mod grant;
+mod moderator;
 pub(crate) mod service;
 mod session;
 pub(crate) mod token;
 
 pub(crate) use admin::Admin;
 pub(crate) use grant::{RepoAuth, RepoGrant};
+pub(crate) use moderator::Moderator;
 pub(crate) use service::OptionalServiceAuth;
 pub(crate) use session::{Auth, Full, FullOrTakendown, OptionalAuth, RefreshAuth, Standard, StandardOrTakendown};
 pub(crate) use token::Scope;
@@ -34,9 +36,12 @@ pub(crate) enum Credentials<'h> {
 pub(crate) fn credentials(headers: &HeaderMap) -> Result<Credentials<'_>, XrpcError> {
     let Some(value) = headers.get(AUTHORIZATION) else { return Ok(Credentials::None) };
     let malformed = || XrpcError::bad_request("InvalidToken", "Malformed authorization header");
-    let (scheme, rest) = value.to_str().map_err(|_| malformed())?.split_once(' ').ok_or_else(malformed)?;
-    let rest = rest.trim();
-    if rest.is_empty() {
+    let value = value.to_str().map_err(|_| malformed())?;
+    if value.is_empty() {
+        return Ok(Credentials::None);
+    }
+    let (scheme, rest) = value.split_once(' ').ok_or_else(malformed)?;
+    if rest.is_empty() || rest.contains(' ') {
         return Err(malformed());
     }
     if scheme.eq_ignore_ascii_case("bearer") {
@@ -57,7 +62,7 @@ fn missing() -> XrpcError {
 /// Refuses an account that was taken down or suspended.
 pub(crate) fn check_takedown(account: &Account) -> Result<(), XrpcError> {
     match account.status {
-        Status::Takendown | Status::Suspended => Err(XrpcError::unauthorized("AccountTakedown", "Account has been taken down")),
+        status @ (Status::Takendown | Status::Suspended) => Err(not_active(status)),
         Status::Active | Status::Deactivated => Ok(()),
     }
 }
@@ -65,8 +70,16 @@ pub(crate) fn check_takedown(account: &Account) -> Result<(), XrpcError> {
 /// Refuses an account that is deactivated.
 pub(crate) fn check_deactivated(account: &Account) -> Result<(), XrpcError> {
     match account.status {
-        Status::Deactivated => Err(XrpcError::unauthorized("AccountDeactivated", "Account is deactivated")),
+        status @ Status::Deactivated => Err(not_active(status)),
         Status::Active | Status::Takendown | Status::Suspended => Ok(()),
+    }
+}
+
+/// Tells the owner of an account what its status forbids.
+pub(crate) fn not_active(status: Status) -> XrpcError {
+    match status {
+        Status::Takendown | Status::Suspended => XrpcError::unauthorized("AccountTakedown", "Account has been taken down"),
+        Status::Active | Status::Deactivated => XrpcError::unauthorized("AccountDeactivated", "Account is deactivated"),
     }
 }
 

@@ -70,31 +70,49 @@ struct Claims {
 /// 401 with the name of what is wrong: `BadJwt`, `BadJwtType`, `JwtExpired`, `BadJwtAudience`, `BadJwtLexiconMethod`,
 /// `BadJwtIss`, `BadJwtSignature`.
 pub(crate) async fn verify(app: &App, token: &str, lxm: &str) -> Result<Did, XrpcError> {
-    let now = common::Clock::seconds(&*app.clock);
-    let checked = check(token, &app.config.identity.service_did, lxm, now)?;
+    let checked = check(token, &app.config.identity.service_did, lxm, common::Clock::seconds(&*app.clock))?;
     match checked.key_id {
-        KeyId::Account => {}
-        // No method that takes service auth is for labelers.
-        KeyId::Labeler => return Err(XrpcError::unauthorized("UntrustedIss", "Untrusted issuer")),
+        KeyId::Account => verify_signature(app, token, checked).await,
+        // What accounts may do is not for labelers.
+        KeyId::Labeler => Err(untrusted_issuer()),
     }
+}
+
+/// Verifies a token as [`verify`] does, which `trusted` must have made, as itself or as a labeler.
+///
+/// # Errors
+///
+/// `UntrustedIss` when someone else did.
+pub(crate) async fn verify_from(app: &App, token: &str, lxm: &str, trusted: &Did) -> Result<(), XrpcError> {
+    let checked = check(token, &app.config.identity.service_did, lxm, common::Clock::seconds(&*app.clock))?;
+    // Before the DID is looked up: strangers shall not make this server do that.
+    if checked.issuer != *trusted {
+        return Err(untrusted_issuer());
+    }
+    verify_signature(app, token, checked).await.map(|_| ())
+}
+
+fn untrusted_issuer() -> XrpcError {
+    XrpcError::unauthorized("UntrustedIss", "Untrusted issuer")
+}
+
+async fn verify_signature(app: &App, token: &str, checked: Checked) -> Result<Did, XrpcError> {
     let unknown = |err| {
         let message = "could not resolve the DID of the jwt's issuer";
         XrpcError::unauthorized("BadJwtIss", message).with_cause(err)
     };
+    let key_id = checked.key_id.as_str();
     let document = app.identity.resolve_did(&checked.issuer).await.map_err(unknown)?;
-    let known = document.signing_key().cloned();
+    let known = document.key(key_id);
     if known.as_ref().is_some_and(|key| is_signed_by(token, key)) {
         return Ok(checked.issuer);
     }
     // The account may have moved, and changed its key, since the document was fetched.
     let document = app.identity.refresh_did(&checked.issuer).await.map_err(unknown)?;
-    let fresh = document.signing_key().cloned();
-    match fresh {
+    match document.key(key_id) {
         Some(key) if known.as_ref() != Some(&key) && is_signed_by(token, &key) => Ok(checked.issuer),
         Some(_) => Err(XrpcError::unauthorized("BadJwtSignature", "jwt signature does not match jwt issuer")),
-        None => {
-            Err(XrpcError::unauthorized("BadJwtSignature", format!("missing or bad key #{ACCOUNT_KEY} in the DID document")))
-        }
+        None => Err(XrpcError::unauthorized("BadJwtSignature", format!("missing or bad key #{key_id} in the DID document"))),
     }
 }
 
@@ -108,6 +126,16 @@ fn is_signed_by(token: &str, key: &VerifyingKey) -> bool {
 enum KeyId {
     Account,
     Labeler,
+}
+
+impl KeyId {
+    /// Returns the fragment of the key's id in the DID document.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Account => ACCOUNT_KEY,
+            Self::Labeler => LABELER_KEY,
+        }
+    }
 }
 
 #[derive(Debug)]

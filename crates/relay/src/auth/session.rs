@@ -7,12 +7,13 @@ use common::Clock as _;
 use http::request::Parts;
 
 use super::token::{self, Scope, bad_scope};
-use super::{Admin, Credentials, credentials, missing};
+use super::{Admin, Credentials, check_takedown, credentials, missing};
 use crate::error::XrpcError;
 use crate::state::AppState;
 use crate::store::account::{self, Account};
 
-/// Which scopes a method accepts.
+/// Which scopes a method accepts. One that does not accept [`Scope::Takendown`] is closed to an account that was taken down,
+/// also with a token of before.
 pub(crate) trait Policy: Send + Sync {
     const SCOPES: &'static [Scope];
 }
@@ -83,6 +84,9 @@ async fn session(app: &AppState, bearer: &str, scopes: &[Scope]) -> Result<(Acco
     }
     let account = app.db.read(|conn| account::find_by_did(conn, &claims.sub)).await?;
     let account = account.ok_or_else(|| XrpcError::forbidden("AccountNotFound", "Account not found"))?;
+    if !scopes.contains(&Scope::Takendown) {
+        check_takedown(&account)?;
+    }
     Ok((account, claims.scope))
 }
 

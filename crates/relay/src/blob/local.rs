@@ -99,6 +99,7 @@ impl LocalFolder {
         absent_is_none(File::open(self.path(digest)))
     }
 
+    #[cfg(test)]
     pub(super) fn size(&self, digest: &[u8; 32]) -> io::Result<Option<u64>> {
         Ok(absent_is_none(fs::metadata(self.path(digest)))?.map(|metadata| metadata.len()))
     }

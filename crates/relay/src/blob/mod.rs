@@ -89,6 +89,7 @@ impl BlobStore {
     }
 
     /// Returns the size of a blob in bytes; `None` when it is not there.
+    #[cfg(test)]
     pub(crate) async fn size(&self, cid: &Cid) -> Result<Option<u64>, BlobError> {
         match &self.backend {
             Backend::Local(folder) => {

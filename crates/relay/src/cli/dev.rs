@@ -55,22 +55,20 @@ pub(super) async fn run(args: &DevArgs) -> Result<(), CliError> {
     let clock = Arc::new(SystemClock::default());
     let stop_directory = CancellationToken::new();
 
-    let (plc_url, directory) = match &args.plc_url {
-        Some(url) => (url.clone(), None),
-        None => {
-            std::fs::create_dir_all(&data_dir)?;
-            let store =
-                PlcStore::open(&data_dir.join("plc.sqlite"), Arc::clone(&clock) as _).map_err(|err| CliError::Failed {
-                    problem: format!("The PLC directory could not be opened: {err}."),
-                    remedy: "Name another folder with --data-dir.".into(),
-                })?;
-            let listener = bind(args.plc_bind, "--plc-bind").await?;
-            let url = format!("http://localhost:{}", listener.local_addr()?.port());
-            let serve = axum::serve(listener, plc_directory::router(store));
-            let stop = stop_directory.clone();
-            let task = tokio::spawn(serve.with_graceful_shutdown(stop.cancelled_owned()).into_future());
-            (url, Some(task))
-        }
+    let (plc_url, directory) = if let Some(url) = &args.plc_url {
+        (url.clone(), None)
+    } else {
+        std::fs::create_dir_all(&data_dir)?;
+        let store = PlcStore::open(&data_dir.join("plc.sqlite"), Arc::clone(&clock) as _).map_err(|err| CliError::Failed {
+            problem: format!("The PLC directory could not be opened: {err}."),
+            remedy: "Name another folder with --data-dir.".into(),
+        })?;
+        let listener = bind(args.plc_bind, "--plc-bind").await?;
+        let url = format!("http://localhost:{}", listener.local_addr()?.port());
+        let serve = axum::serve(listener, plc_directory::router(store));
+        let stop = stop_directory.clone();
+        let task = tokio::spawn(serve.with_graceful_shutdown(stop.cancelled_owned()).into_future());
+        (url, Some(task))
     };
 
     let listener = bind(args.bind, "--bind").await?;
@@ -82,9 +80,9 @@ pub(super) async fn run(args: &DevArgs) -> Result<(), CliError> {
         admin_password: Some(Secret::new(ADMIN_PASSWORD)),
     })
     .map_err(|errors| CliError::Config { errors, hints: Vec::new() })?;
-    super::start_log(&config.logging);
+    let _log = super::start_log(&config.logging);
     let app = AppState::open(config, clock).await?;
-    let server = Server::start_on(app.clone(), vec![listener]).await?;
+    let server = Server::start_on(app.clone(), vec![listener]);
 
     let mut accounts = Vec::new();
     if !args.no_accounts {

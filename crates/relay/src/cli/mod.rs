@@ -95,11 +95,15 @@ fn in_runtime(verb: impl Future<Output = Result<(), CliError>>) -> Result<(), Cl
     result
 }
 
-/// Starts the log of a server, on standard error.
-fn start_log(logging: &crate::config::Logging) {
-    let log = tracing_subscriber::fmt().with_env_filter(logging.filter()).with_writer(io::stderr);
+/// Starts the log of a server, on standard error, written by a thread of its own: whoever reads it slowly, or not at all, does
+/// not hold requests up, but loses lines once 10,000 of them wait. What is returned writes the last lines when it is dropped.
+fn start_log(logging: &crate::config::Logging) -> tracing_appender::non_blocking::WorkerGuard {
+    let (writer, guard) =
+        tracing_appender::non_blocking::NonBlockingBuilder::default().buffered_lines_limit(10_000).finish(io::stderr());
+    let log = tracing_subscriber::fmt().with_env_filter(logging.filter()).with_writer(writer);
     // A second start in one process, as in tests, keeps the first log.
     drop(if logging.is_json() { log.json().flatten_event(true).try_init() } else { log.try_init() });
+    guard
 }
 
 /// Completes when the operator or the service manager asks the process to end.

@@ -42,13 +42,13 @@ impl ServeArgs {
 
 /// Runs the server until it is asked to stop.
 pub(super) async fn run(loaded: Loaded) -> Result<(), CliError> {
-    super::start_log(&loaded.config.logging);
+    let _log = super::start_log(&loaded.config.logging);
     for hint in &loaded.hints {
         tracing::warn!(variable = hint.official, instead = ?hint.instead, "a variable of the official PDS does nothing here");
     }
     let public_url = loaded.config.server.public_url.as_str().to_owned();
     let app = AppState::open(loaded.config, Arc::default()).await?;
-    let server = Server::start(app).await?;
+    let server = Server::start(app)?;
     tracing::info!(public_url, addresses = ?server.addresses(), version = env!("CARGO_PKG_VERSION"), "the server is up");
     super::asked_to_stop().await;
     tracing::info!("the server stops");

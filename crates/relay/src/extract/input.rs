@@ -10,9 +10,9 @@ use serde::de::DeserializeOwned;
 use crate::error::XrpcError;
 
 /// Most bytes of a JSON body.
-pub(crate) const JSON_LIMIT: usize = 150 << 10;
+const JSON_LIMIT: usize = 150 << 10;
 /// Most bytes of a JSON body that holds records.
-pub(crate) const RECORD_JSON_LIMIT: usize = 1_000_000;
+const RECORD_JSON_LIMIT: usize = 1_000_000;
 
 /// Extracts a JSON body of at most [`JSON_LIMIT`] bytes.
 #[derive(Debug)]
@@ -39,14 +39,32 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for RecordJson<T> {
 }
 
 async fn json<T: DeserializeOwned>(request: Request, limit: usize) -> Result<T, XrpcError> {
-    check_encoding(request.headers(), "application/json")?;
+    body_of(request.headers(), "application/json")?;
     let body = read(request, limit).await?;
-    serde_json::from_slice(&body).map_err(|err| match err.classify() {
-        serde_json::error::Category::Data => XrpcError::invalid_request(format!("Invalid input: {err}")),
+    let deserializer = &mut serde_json::Deserializer::from_slice(&body);
+    let value = serde_path_to_error::deserialize(&mut *deserializer).map_err(|err| {
+        let path = err.path().to_string();
+        refused(&err.into_inner(), &path)
+    })?;
+    deserializer.end().map_err(|err| refused(&err, "."))?;
+    Ok(value)
+}
+
+/// Tells what is wrong with a body: not JSON, or JSON that is not what the method takes.
+fn refused(err: &serde_json::Error, path: &str) -> XrpcError {
+    let too_deep = err.to_string().starts_with("recursion limit");
+    match err.classify() {
+        serde_json::error::Category::Data => {
+            let place = if path == "." { String::new() } else { format!(" at {path}") };
+            XrpcError::invalid_request(format!("Invalid input{place}: {err}"))
+        }
+        serde_json::error::Category::Syntax if too_deep => {
+            XrpcError::invalid_request("Invalid input: objects and arrays are nested too deeply")
+        }
         serde_json::error::Category::Syntax | serde_json::error::Category::Eof | serde_json::error::Category::Io => {
             XrpcError::bad_request("SyntaxError", format!("The body is not JSON: {err}"))
         }
-    })
+    }
 }
 
 /// Returns the media type of a request, without parameters.
@@ -73,10 +91,6 @@ pub(crate) fn body_of<'h>(headers: &'h HeaderMap, expected: &str) -> Result<&'h 
         return Err(XrpcError::invalid_request(format!("Wrong request encoding (Content-Type): {found}")));
     }
     Ok(found)
-}
-
-fn check_encoding(headers: &HeaderMap, expected: &str) -> Result<(), XrpcError> {
-    body_of(headers, expected).map(|_| ())
 }
 
 /// Checks that a method without input was sent none. Mobile clients send `content-length: 0`, with and without a type.

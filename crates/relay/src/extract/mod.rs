@@ -3,5 +3,5 @@
 mod input;
 mod params;
 
-pub(crate) use input::{JSON_LIMIT, RECORD_JSON_LIMIT, RecordJson, XrpcJson, body_of, no_body};
+pub(crate) use input::{RecordJson, XrpcJson, body_of, no_body};
 pub(crate) use params::{FromParams, Params, XrpcQuery};

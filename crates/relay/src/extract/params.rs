@@ -31,13 +31,18 @@ impl Params {
         Self { pairs }
     }
 
-    fn text(&self, name: &str) -> Option<&str> {
-        self.pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    fn text(&self, name: &str) -> Result<Option<&str>, ParamError> {
+        let mut values = self.pairs.iter().filter(|(key, _)| key == name);
+        let first = values.next().map(|(_, value)| value.as_str());
+        if values.next().is_some() {
+            return Err(format!("{name} must be given once"));
+        }
+        Ok(first)
     }
 
     /// Returns a parameter that may be absent.
     pub(crate) fn optional<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Result<Option<T>, ParamError> {
-        self.text(name).map(|text| parse(name, text)).transpose()
+        self.text(name)?.map(|text| parse(name, text)).transpose()
     }
 
     /// Returns a parameter that must be there.
@@ -58,28 +63,33 @@ impl Params {
 
     /// Returns an integer within `range`, or `default`.
     pub(crate) fn integer(&self, name: &str, range: &RangeInclusive<usize>, default: usize) -> Result<usize, ParamError> {
-        let Some(text) = self.text(name) else { return Ok(default) };
-        let value: i64 = text.parse().map_err(|_| format!("{name} must be an integer"))?;
+        let Some(text) = self.text(name)? else { return Ok(default) };
+        let value: i64 = text.parse().map_err(|_| format!("{name} must be an integer (got {})", quoted(text)))?;
         match usize::try_from(value) {
             Ok(value) if range.contains(&value) => Ok(value),
-            _ if value > *range.end() as i64 => Err(format!("{name} can not be greater than {}", range.end())),
-            _ => Err(format!("{name} can not be less than {}", range.start())),
+            _ if value > *range.end() as i64 => Err(format!("{name} can not be greater than {} (got {value})", range.end())),
+            _ => Err(format!("{name} can not be less than {} (got {value})", range.start())),
         }
     }
 
     /// Returns a boolean, or `default`.
     pub(crate) fn boolean(&self, name: &str, default: bool) -> Result<bool, ParamError> {
-        match self.text(name) {
+        match self.text(name)? {
             None => Ok(default),
             Some("true") => Ok(true),
             Some("false") => Ok(false),
-            Some(_) => Err(format!("{name} must be a boolean")),
+            Some(other) => Err(format!("{name} must be a boolean (got {})", quoted(other))),
         }
     }
 }
 
 fn parse<T: FromStr<Err: std::fmt::Display>>(name: &str, text: &str) -> Result<T, ParamError> {
-    text.parse().map_err(|err| format!("{name} is not valid: {err}"))
+    text.parse().map_err(|err| format!("{name} is not valid: {err} (got {})", quoted(text)))
+}
+
+/// Returns the beginning of a value, for an error.
+fn quoted(text: &str) -> String {
+    format!("{:?}", text.chars().take(64).collect::<String>())
 }
 
 /// Extracts the parameters of a method.

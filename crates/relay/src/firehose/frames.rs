@@ -123,8 +123,18 @@ pub(crate) fn identity(did: &Did, handle: Option<&Handle>, time: &str) -> FrameP
 
 /// Encodes an `#account`: the account's status on this host.
 pub(crate) fn account(did: &Did, status: Status, time: &str) -> FrameParts {
+    account_in(did, status.as_str(), time)
+}
+
+/// Encodes the `#account` of an account that is no more.
+pub(crate) fn account_deleted(did: &Did, time: &str) -> FrameParts {
+    account_in(did, Some("deleted"), time)
+}
+
+/// Encodes an `#account`, of an active account when there is no status.
+fn account_in(did: &Did, status: Option<&str>, time: &str) -> FrameParts {
     let mut head = begin("#account", 128);
-    head.map(if status.is_active() { 4 } else { 5 });
+    head.map(if status.is_none() { 4 } else { 5 });
     head.text("did");
     head.text(did.as_str());
     head.text("seq");
@@ -132,8 +142,8 @@ pub(crate) fn account(did: &Did, status: Status, time: &str) -> FrameParts {
     tail.text("time");
     tail.text(time);
     tail.text("active");
-    tail.bool(status.is_active());
-    if let Some(status) = status.as_str() {
+    tail.bool(status.is_none());
+    if let Some(status) = status {
         tail.text("status");
         tail.text(status);
     }

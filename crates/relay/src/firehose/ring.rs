@@ -5,10 +5,14 @@ use std::sync::{PoisonError, RwLock};
 
 use tokio::sync::watch;
 
-use crate::store::Event;
+use crate::store::{AccountId, Event};
 
 /// Most bytes of frames that the ring holds.
 const RING_BYTES: usize = 8 << 20;
+
+/// Most bytes of frames that a subscriber takes at a time (but at least one frame): while its socket takes nothing they stay in
+/// memory, also after the ring went on.
+const READ_BYTES: usize = 1 << 20;
 
 /// Where durable events arrive and subscribers wait for them.
 #[derive(Debug)]
@@ -65,6 +69,19 @@ impl Firehose {
         self.latest.send_replace(last);
     }
 
+    /// Drops the events of an account before `seq`: it was deleted, and so are they in the store.
+    pub(crate) fn forget(&self, account: AccountId, before_seq: i64) {
+        let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+        let Ring { events, bytes, .. } = &mut *ring;
+        events.retain(|event| {
+            let stays = event.account != account || event.seq >= before_seq;
+            if !stays {
+                *bytes -= event.frame.len();
+            }
+            stays
+        });
+    }
+
     /// Returns the `seq` of the newest event.
     pub(crate) fn latest_seq(&self) -> i64 {
         *self.latest.borrow()
@@ -80,14 +97,20 @@ impl Firehose {
         self.latest.receiver_count()
     }
 
-    /// Returns at most `limit` events after `cursor`.
+    /// Returns at most `limit` events after `cursor`, and fewer when they are large.
     pub(crate) fn after(&self, cursor: i64, limit: usize) -> RingRead {
         let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
         if cursor < ring.complete_after {
             return RingRead::Behind;
         }
         let from = ring.events.partition_point(|event| event.seq <= cursor);
-        RingRead::Events(ring.events.range(from..).take(limit).cloned().collect())
+        let mut bytes = 0;
+        let room = |event: &&Event| {
+            let first = bytes == 0;
+            bytes += event.frame.len();
+            first || bytes <= READ_BYTES
+        };
+        RingRead::Events(ring.events.range(from..).take(limit).take_while(room).cloned().collect())
     }
 }
 
@@ -96,7 +119,6 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::store::AccountId;
 
     fn event(seq: i64, bytes: usize) -> Event {
         Event { seq, account: AccountId(1), time_millis: 0, frame: Bytes::from(vec![0; bytes]) }
@@ -114,6 +136,22 @@ mod tests {
         // 12 was pushed out; 13 and 17 are there, and nothing is between.
         assert!(matches!(firehose.after(11, 100), RingRead::Behind));
         let RingRead::Events(events) = firehose.after(12, 100) else { panic!("12 is where the ring begins") };
-        assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), [13, 17]);
+        assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), [13]);
+    }
+
+    #[test]
+    fn a_read_is_bounded_in_events_and_bytes() {
+        let firehose = Firehose::new();
+        firehose.begin_at(0);
+        firehose.publish((1..=10).map(|seq| event(seq, READ_BYTES / 4)).collect());
+        firehose.publish((11..=12).map(|seq| event(seq, 2 * READ_BYTES)).collect());
+        let read = |cursor, limit| match firehose.after(cursor, limit) {
+            RingRead::Events(events) => events.iter().map(|event| event.seq).collect(),
+            RingRead::Behind => Vec::new(),
+        };
+        assert_eq!(read(0, 3), [1, 2, 3]);
+        assert_eq!(read(0, 100), [1, 2, 3, 4]);
+        assert_eq!(read(8, 100), [9, 10]);
+        assert_eq!(read(10, 100), [11], "one is always sent");
     }
 }

@@ -42,11 +42,17 @@ fn is_global_v4(address: Ipv4Addr) -> bool {
 fn is_global_v6(address: Ipv6Addr) -> bool {
     let s = address.segments();
     let given_out = s[0] & 0xe000 == 0x2000;
-    let special = (s[0] == 0x2001 && s[1] < 0x0200)        // protocol assignments: Teredo, benchmarking, ORCHID
-        || (s[0] == 0x2001 && s[1] == 0x0db8)              // documentation
-        || s[0] == 0x2002                                  // 6to4, which wraps an IPv4 address
-        || (s[0] == 0x2620 && s[1] == 0x004f && s[2] == 0x8000) // AS112
-        || (s[0] == 0x3fff && s[1] < 0x1000); // documentation
+    let special = match s[0] {
+        // Protocol assignments (Teredo, benchmarking, ORCHID), documentation.
+        0x2001 => s[1] < 0x0200 || s[1] == 0x0db8,
+        // 6to4, which wraps an IPv4 address.
+        0x2002 => true,
+        // AS112.
+        0x2620 => s[1] == 0x004f && s[2] == 0x8000,
+        // Documentation.
+        0x3fff => s[1] < 0x1000,
+        _ => false,
+    };
     given_out && !special
 }
 

@@ -36,7 +36,7 @@ impl DidResolver {
             let (plc, guarded) = (plc.clone(), guarded.clone());
             async move {
                 let fetched = tokio::time::timeout(timeout, fetch(&plc, &guarded, allow_local, &did)).await;
-                fetched.unwrap_or_else(|_| Err(ResolveError::Slow(did))).map(Arc::new)
+                fetched.unwrap_or(Err(ResolveError::Slow(did))).map(Arc::new)
             }
         };
         Self { lookups: Lookups::new(options, clock, ask) }

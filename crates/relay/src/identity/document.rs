@@ -60,7 +60,7 @@ impl DidDocument {
             other => return Err(DocumentError::WrongId { found: other.map(str::to_owned) }),
         }
         let handle = list(&raw, "alsoKnownAs").filter_map(Value::as_str).find_map(|alias| alias.strip_prefix("at://"));
-        let signing_key = list(&raw, "verificationMethod").find(|method| fragment(did, method) == Some(SIGNING_KEY_ID));
+        let signing_key = key(did, &raw, SIGNING_KEY_ID);
         let services = list(&raw, "service").filter_map(|service| {
             Some(Service {
                 id: fragment(did, service)?.to_owned(),
@@ -72,10 +72,7 @@ impl DidDocument {
             did: did.clone(),
             // The first at:// alias counts even when it is no handle: a later one must not take its place.
             handle: handle.and_then(|handle| handle.parse().ok()),
-            signing_key: signing_key.and_then(|method| {
-                let (kind, key) = (text(method, "type")?, text(method, "publicKeyMultibase")?);
-                VerifyingKey::from_verification_method(kind, key).ok()
-            }),
+            signing_key,
             services: services.collect(),
             raw,
         })
@@ -100,6 +97,11 @@ impl DidDocument {
         self.signing_key.as_ref()
     }
 
+    /// Returns the key `#id`, if it is of a kind that is known.
+    pub fn key(&self, id: &str) -> Option<VerifyingKey> {
+        if id == SIGNING_KEY_ID { self.signing_key.clone() } else { key(&self.did, &self.raw, id) }
+    }
+
     /// Returns the endpoint of the account's PDS (`#atproto_pds`), when it has the right type and is an http(s) URL.
     pub fn pds_endpoint(&self) -> Option<&str> {
         let service = self.service(PDS_ID).filter(|service| service.kind == PDS_TYPE)?;
@@ -111,6 +113,12 @@ impl DidDocument {
     pub fn service(&self, id: &str) -> Option<&Service> {
         self.services.iter().find(|service| service.id == id)
     }
+}
+
+/// Reads the key `#id`; the first one, should there be two.
+fn key(did: &Did, raw: &Value, id: &str) -> Option<VerifyingKey> {
+    let method = list(raw, "verificationMethod").find(|method| fragment(did, method) == Some(id))?;
+    VerifyingKey::from_verification_method(text(method, "type")?, text(method, "publicKeyMultibase")?).ok()
 }
 
 fn list<'a>(raw: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> + use<'a> {

@@ -239,7 +239,9 @@ mod tests {
         answered: Notify,
     }
 
-    fn lookups(options: CacheOptions) -> (Arc<Lookups<u32, u32, Failure>>, Arc<Source>, Arc<TestClock>) {
+    type TestLookups = Lookups<u32, u32, Failure>;
+
+    fn lookups(options: CacheOptions) -> (Arc<TestLookups>, Arc<Source>, Arc<TestClock>) {
         let (source, clock) = (Arc::new(Source::default()), Arc::new(TestClock::default()));
         let asked = Arc::clone(&source);
         let lookups = Lookups::new(options, clock.clone(), move |_key| {

@@ -21,7 +21,6 @@ mod prepare;
 mod snapshot;
 mod write;
 
-pub(crate) use export::{Export, export};
-pub(crate) use nodes::NodeCache;
+pub(crate) use export::export;
 pub(crate) use snapshot::{RepoSnapshot, SnapshotError};
-pub(crate) use write::{CommitMeta, FirstCommit, Record, Repos, Swap, Write, WriteError, WriteResult, Written};
+pub(crate) use write::{CommitMeta, FirstCommit, Record, Repos, Swap, Write, WriteError};

@@ -11,9 +11,10 @@ use rusqlite::Connection;
 use super::fresh::{Fresh, NodeChanges};
 use super::handle::{RepoHandle, RepoState};
 use super::nodes::{NodeCache, RepoNodes};
-use super::write::{CommitMeta, FirstCommit, Swap, Write, WriteError, WriteResult};
+use super::write::{CommitMeta, FirstCommit, Swap, Write, WriteError};
 use crate::firehose::frames::{self, CommitEvent};
 use crate::store::event::FrameParts;
+use crate::store::account::{self, Status};
 use crate::store::{AccountId, BatchTx, blob, record, repo};
 
 /// Most bytes of the CAR in a `#commit`: <https://atproto.com/specs/sync>.
@@ -31,13 +32,6 @@ pub(super) struct Context<'a> {
     pub(super) swap_commit: Option<Cid>,
 }
 
-/// What came of preparing.
-pub(super) enum Prepared {
-    /// The writes change nothing.
-    Nothing(Vec<WriteResult>),
-    Commit(Box<PreparedCommit>, Vec<WriteResult>),
-}
-
 /// A commit that only lacks its place in the order of events.
 pub(super) struct PreparedCommit {
     pub(super) meta: CommitMeta,
@@ -50,8 +44,8 @@ pub(super) struct PreparedCommit {
     event: FrameParts,
 }
 
-/// Prepares a commit of `context.writes` on top of `context.state`, which stays as it is.
-pub(super) fn prepare(context: &Context<'_>) -> Result<Prepared, WriteError> {
+/// Prepares a commit of `context.writes` on top of `context.state`, which stays as it is; `None` when the writes change nothing.
+pub(super) fn prepare(context: &Context<'_>) -> Result<Option<Box<PreparedCommit>>, WriteError> {
     let Context { conn, handle, state, .. } = *context;
     if let Some(expected) = context.swap_commit
         && expected != state.head
@@ -62,14 +56,13 @@ pub(super) fn prepare(context: &Context<'_>) -> Result<Prepared, WriteError> {
 
     let store = RepoNodes { conn, repo: handle.account, fresh: &state.fresh, spilled: &state.spilled, cache: context.nodes };
     let mut tree = Tree::open(&store, state.data);
-    let mut results = Vec::with_capacity(context.writes.len());
-    for write in context.writes {
-        results.push(apply(&mut tree, write)?);
-    }
     // A batch without writes is a way to ask for a commit; writes without effect are not.
-    let asks_for_commit = context.writes.is_empty();
-    if !asks_for_commit && results.iter().all(|result| matches!(result, WriteResult::Unchanged(_))) {
-        return Ok(Prepared::Nothing(results));
+    let mut changed = context.writes.is_empty();
+    for write in context.writes {
+        changed |= apply(&mut tree, write)?;
+    }
+    if !changed {
+        return Ok(None);
     }
     let change = tree.finish_with_proof()?;
 
@@ -105,47 +98,44 @@ pub(super) fn prepare(context: &Context<'_>) -> Result<Prepared, WriteError> {
     };
     let meta = CommitMeta { cid: commit.cid, rev };
     let prepared = PreparedCommit { meta, previous: state.head, row, fresh, nodes, ops: change.ops, event };
-    Ok(Prepared::Commit(Box::new(prepared), results))
+    Ok(Some(Box::new(prepared)))
 }
 
-fn apply(tree: &mut Tree<&RepoNodes<'_>>, write: &Write) -> Result<WriteResult, WriteError> {
+/// Puts one write into the tree; `false` when it changes nothing.
+fn apply(tree: &mut Tree<&RepoNodes<'_>>, write: &Write) -> Result<bool, WriteError> {
     let check_swap = |swap: Swap, actual: Option<Cid>| match swap {
         Swap::Anything => Ok(()),
         Swap::Absent if actual.is_none() => Ok(()),
         Swap::Is(cid) if actual == Some(cid) => Ok(()),
         Swap::Absent | Swap::Is(_) => Err(WriteError::RecordSwap { actual }),
     };
-    Ok(match write {
+    match write {
         Write::Create { key, record } => match tree.put(key, record.cid)? {
-            None => WriteResult::Created(record.cid),
-            Some(_) => return Err(WriteError::RecordExists(key.clone())),
+            None => Ok(true),
+            Some(_) => Err(WriteError::RecordExists(key.clone())),
         },
         Write::Update { key, record } => match tree.put(key, record.cid)? {
-            None => return Err(WriteError::RecordNotFound(key.clone())),
-            Some(_) => WriteResult::Updated(record.cid),
+            None => Err(WriteError::RecordNotFound(key.clone())),
+            Some(_) => Ok(true),
         },
         Write::Put { key, record, swap } => {
             let before = tree.put(key, record.cid)?;
+            // As on the official server, a swap is not looked at when there is nothing to write.
             if before == Some(record.cid) {
-                // As on the official server, a swap is not looked at when there is nothing to write.
-                return Ok(WriteResult::Unchanged(before));
+                return Ok(false);
             }
             check_swap(*swap, before)?;
-            if before.is_none() { WriteResult::Created(record.cid) } else { WriteResult::Updated(record.cid) }
+            Ok(true)
         }
         Write::Delete { key } => match tree.delete(key)? {
-            None => return Err(WriteError::RecordNotFound(key.clone())),
-            Some(_) => WriteResult::Deleted,
+            None => Err(WriteError::RecordNotFound(key.clone())),
+            Some(_) => Ok(true),
         },
-        Write::DeleteIfThere { key, swap } => {
-            let before = tree.delete(key)?;
-            if before.is_none() {
-                return Ok(WriteResult::Unchanged(None));
-            }
-            check_swap(*swap, before)?;
-            WriteResult::Deleted
-        }
-    })
+        Write::DeleteIfThere { key, swap } => match tree.delete(key)? {
+            None => Ok(false),
+            before @ Some(_) => check_swap(*swap, before).map(|()| true),
+        },
+    }
 }
 
 /// Returns the CAR of a `#commit`: the commit, the nodes that are new or prove what changed, the records.
@@ -214,7 +204,11 @@ impl PreparedCommit {
     pub(super) fn store(&self, tx: &mut BatchTx<'_>, account: AccountId, writes: &[Write]) -> Result<(), WriteError> {
         // First, since it tells whether this commit may happen at all.
         if !repo::advance(tx, account, &self.previous, &self.row)? {
-            return Err(WriteError::Superseded);
+            return Err(match account::find(tx, account)?.map(|account| account.status) {
+                None => WriteError::RepoNotFound,
+                Some(Status::Active) => WriteError::Superseded,
+                Some(status @ (Status::Takendown | Status::Suspended | Status::Deactivated)) => WriteError::Inactive(status),
+            });
         }
         for cid in &self.nodes.delete {
             repo::delete_node(tx, account, cid)?;

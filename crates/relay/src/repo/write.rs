@@ -10,7 +10,7 @@ use repo_engine::{Key, TreeError};
 
 use super::handle::{RepoHandle, RepoHandles, RepoState};
 use super::nodes::NodeCache;
-use super::prepare::{self, Prepared};
+use super::prepare;
 use crate::auth::RepoGrant;
 use crate::firehose::frames;
 use crate::secrets::Secrets;
@@ -56,24 +56,6 @@ pub(crate) struct CommitMeta {
     pub(crate) rev: Tid,
 }
 
-/// What a write did.
-#[derive(Clone, Debug)]
-pub(crate) struct Written {
-    /// `None` when nothing changed.
-    pub(crate) commit: Option<CommitMeta>,
-    /// For each write, in order.
-    pub(crate) results: Vec<WriteResult>,
-}
-
-/// What one of the writes did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum WriteResult {
-    Created(Cid),
-    Updated(Cid),
-    Deleted,
-    Unchanged(Option<Cid>),
-}
-
 /// Why a write to a repository did not happen.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WriteError {
@@ -95,6 +77,9 @@ pub(crate) enum WriteError {
     TooBig,
     #[error("Could not find repo")]
     RepoNotFound,
+    /// The account was deactivated or taken down while the commit was on its way.
+    #[error("the account is not active")]
+    Inactive(Status),
     #[error("a commit that this one stands on did not become durable")]
     Superseded,
     #[error("the tree of the repo could not be read")]
@@ -155,19 +140,16 @@ impl Repos {
         }
     }
 
-    pub(crate) fn nodes(&self) -> &NodeCache {
-        &self.nodes
-    }
-
-    /// Writes to the repo that `grant` is for, in one commit, and returns when that is durable.
+    /// Writes to the repo that `grant` is for, in one commit, and returns when that is durable; `None` when
+    /// the writes change nothing.
     pub(crate) async fn write(
         &self,
         grant: &RepoGrant,
         writes: Vec<Write>,
         swap_commit: Option<Cid>,
-    ) -> Result<Written, WriteError> {
+    ) -> Result<Option<CommitMeta>, WriteError> {
         let handle = self.handles.get(grant.account(), grant.did());
-        let (pending, meta, results) = {
+        let (pending, meta) = {
             let mut slot = handle.state.lock().await;
             let permit = self.db.reserve_write()?;
             let prepared = self
@@ -186,10 +168,7 @@ impl Repos {
                     })
                 })
                 .await?;
-            let (prepared, results) = match prepared {
-                Prepared::Nothing(results) => return Ok(Written { commit: None, results }),
-                Prepared::Commit(prepared, results) => (prepared, results),
-            };
+            let Some(prepared) = prepared else { return Ok(None) };
             // From here to the end of the block there is no await.
             let state = slot.as_mut().expect("preparing read the state");
             let (generation, ticket) = (state.generation, state.ticket + 1);
@@ -201,10 +180,10 @@ impl Repos {
                 move |tx| prepared.store(tx, account, &writes),
                 move |durable| settled.settle(generation, ticket, durable),
             );
-            (pending, meta, results)
+            (pending, meta)
         };
         pending.await?;
-        Ok(Written { commit: Some(meta), results })
+        Ok(Some(meta))
     }
 
     /// Returns the newest head, which is read from the store when memory has none, or one that stands on a failed commit.
@@ -273,10 +252,6 @@ impl FirstCommit {
         sync: crate::store::event::FrameParts,
     ) -> Self {
         Self { row, event, sync }
-    }
-
-    pub(crate) fn meta(&self) -> CommitMeta {
-        CommitMeta { cid: self.row.head, rev: self.row.rev }
     }
 
     /// Stores the repo. Where the account is active its events follow: `#identity`, `#account`, `#commit`, `#sync`.

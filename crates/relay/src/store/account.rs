@@ -184,6 +184,22 @@ pub(crate) fn activate(conn: &Connection, id: AccountId) -> Result<(), StoreErro
     expect_one_row("account", conn.prepare_cached(sql)?.execute([id.0])?)
 }
 
+/// Gives an account another handle.
+///
+/// # Errors
+///
+/// [`AccountConflict::Handle`] when it belongs to another.
+pub(crate) fn set_handle(conn: &Connection, id: AccountId, handle: &Handle) -> Result<(), AccountConflict> {
+    let sql = "UPDATE account SET handle = ?2 WHERE id = ?1";
+    let changed = conn.prepare_cached(sql)?.execute(params![id.0, handle.as_str()])?;
+    Ok(expect_one_row("account", changed)?)
+}
+
+/// Deletes an account, and with it what belongs to it alone: sessions, app passwords, codes, the head of its repo.
+pub(crate) fn delete(conn: &Connection, id: AccountId) -> Result<(), StoreError> {
+    expect_one_row("account", conn.prepare_cached("DELETE FROM account WHERE id = ?1")?.execute([id.0])?)
+}
+
 /// Returns the account's signing key, sealed.
 pub(crate) fn sealed_signing_key(conn: &Connection, id: AccountId) -> Result<Vec<u8>, StoreError> {
     let sql = "SELECT signing_key FROM account WHERE id = ?1";

@@ -73,9 +73,10 @@ pub(crate) fn upsert(tx: &BatchTx<'_>, account: AccountId, new: &NewBlob<'_>) ->
     Ok(stored)
 }
 
-/// Notes that the record at `path` refers to a blob, which is permanent from now on; `false` when there is no such blob.
+/// Notes that the record at `path` refers to a blob, which is permanent from now on; `false` when there is no such blob, or it
+/// was taken down.
 pub(crate) fn refer(conn: &Connection, account: AccountId, path: &str, cid: &Cid, rev: Tid) -> Result<bool, StoreError> {
-    let sql = "UPDATE blob SET temporary = 0 WHERE account = ?1 AND cid = ?2";
+    let sql = "UPDATE blob SET temporary = 0 WHERE account = ?1 AND cid = ?2 AND takedown_ref IS NULL";
     if conn.prepare_cached(sql)?.execute(params![account.0, cid.digest()])? == 0 {
         return Ok(false);
     }
@@ -151,6 +152,19 @@ pub(crate) fn release_all(tx: &BatchTx<'_>, account: AccountId) -> Result<(), St
     let sql = "UPDATE blob SET temporary = 1, created_at = 0, takedown_ref = NULL WHERE account = ?1";
     tx.prepare_cached(sql)?.execute([account.0])?;
     Ok(())
+}
+
+/// Returns why a blob was taken down: the moderator's reference, which may be empty; the outer `None` when there is no such
+/// blob.
+pub(crate) fn takedown_ref(conn: &Connection, account: AccountId, cid: &Cid) -> Result<Option<Option<String>>, StoreError> {
+    let sql = "SELECT takedown_ref FROM blob WHERE account = ?1 AND cid = ?2";
+    Ok(conn.prepare_cached(sql)?.query_row(params![account.0, cid.digest()], |row| row.get(0)).optional()?)
+}
+
+/// Takes a blob of an account down, or puts it back; `false` when there is no such blob.
+pub(crate) fn set_takedown(conn: &Connection, account: AccountId, cid: &Cid, to: Option<&str>) -> Result<bool, StoreError> {
+    let sql = "UPDATE blob SET takedown_ref = ?3 WHERE account = ?1 AND cid = ?2";
+    Ok(conn.prepare_cached(sql)?.execute(params![account.0, cid.digest(), to])? == 1)
 }
 
 /// Whether any account has the blob.

@@ -14,7 +14,7 @@ use super::{BatchTx, StoreError, WriteFailed, WritePermit, migrate};
 
 /// When the operating system is asked to make a commit durable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Synchronous {
+pub(crate) enum Synchronous {
     /// At every commit: an acknowledged write survives a loss of power.
     #[default]
     Full,
@@ -24,22 +24,22 @@ pub enum Synchronous {
 
 /// How a database is opened.
 #[derive(Clone, Debug)]
-pub struct DbOptions {
-    pub synchronous: Synchronous,
+pub(crate) struct DbOptions {
+    pub(crate) synchronous: Synchronous,
     /// Page cache of the connection that writes.
-    pub writer_cache_bytes: u64,
+    pub(crate) writer_cache_bytes: u64,
     /// Page cache of each connection that reads.
-    pub reader_cache_bytes: u64,
+    pub(crate) reader_cache_bytes: u64,
     /// Connections for lookups and pages of lists, which answer in well under a millisecond; as many again are for scans and
     /// exports, so that these cannot keep lookups waiting.
-    pub readers: usize,
+    pub(crate) readers: usize,
     /// Writes that may wait.
-    pub write_queue: usize,
+    pub(crate) write_queue: usize,
 }
 
 /// The database of the server.
 #[derive(Debug)]
-pub struct Db {
+pub(crate) struct Db {
     quick: ReaderPool,
     long: ReaderPool,
     /// Taken when the database closes, which ends the thread.
@@ -115,11 +115,6 @@ impl Db {
         self.writer.as_ref().ok_or(WriteFailed::Stopped)?.reserve()
     }
 
-    /// Number of writes that wait.
-    pub(crate) fn queued_writes(&self) -> usize {
-        self.writer.as_ref().map_or(0, Writer::queued)
-    }
-
     pub(crate) fn seq_at_start(&self) -> i64 {
         self.seq_at_start
     }
@@ -127,6 +122,9 @@ impl Db {
 
 impl Drop for Db {
     fn drop(&mut self) {
+        // Readers first: the connection that closes last copies the log back and removes it, which only the writer's may.
+        self.quick.close();
+        self.long.close();
         drop(self.writer.take());
         if let Some(thread) = self.thread.take() {
             // It finishes what is queued; a panic of it was logged where it happened.
@@ -172,6 +170,10 @@ impl ReaderPool {
             idle: Arc::default(),
             permits: Arc::new(Semaphore::new(options.readers)),
         }
+    }
+
+    fn close(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     async fn get(&self) -> Result<Reader, StoreError> {

@@ -116,6 +116,39 @@ pub(crate) fn seq_before(conn: &Connection, time_millis: i64) -> Result<Option<i
     Ok(Some(low - 1))
 }
 
+/// Looks through at most `limit` events after `after` and before `until`, and returns the `seq` of those of the account, and of
+/// the last one that was looked at; `None` when there are no more.
+pub(crate) fn list_of_account(
+    conn: &Connection,
+    account: AccountId,
+    after: i64,
+    until: i64,
+    limit: usize,
+) -> Result<Option<(Vec<i64>, i64)>, StoreError> {
+    let sql = "SELECT seq, account FROM event WHERE seq > ?1 AND seq < ?2 ORDER BY seq LIMIT ?3";
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query(params![after, until, limit as i64])?;
+    let (mut found, mut last) = (Vec::new(), None);
+    while let Some(row) = rows.next()? {
+        let seq = row.get(0)?;
+        last = Some(seq);
+        if row.get::<_, i64>(1)? == account.0 {
+            found.push(seq);
+        }
+    }
+    Ok(last.map(|last| (found, last)))
+}
+
+/// Deletes events, and returns how many that were.
+pub(crate) fn delete_some(conn: &Connection, seqs: &[i64]) -> Result<usize, StoreError> {
+    let mut statement = conn.prepare_cached("DELETE FROM event WHERE seq = ?1")?;
+    let mut deleted = 0;
+    for seq in seqs {
+        deleted += statement.execute([seq])?;
+    }
+    Ok(deleted)
+}
+
 /// Deletes at most `limit` of the oldest events up to `up_to_seq`, and returns how many that were.
 pub(crate) fn prune(conn: &Connection, up_to_seq: i64, limit: usize) -> Result<usize, StoreError> {
     let sql = "SELECT max(seq) FROM (SELECT seq FROM event WHERE seq <= ?1 ORDER BY seq LIMIT ?2)";

@@ -1,7 +1,7 @@
 //! Invite codes.
 
 use common::Did;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{StoreError, expect_one_row, row};
 
@@ -91,6 +91,70 @@ pub(crate) fn list_for_account(conn: &Connection, did: &Did) -> Result<Vec<(Invi
             Ok((code, uses))
         })
         .collect()
+}
+
+/// Returns the code with which an account was made; the last one, should it have been made twice.
+pub(crate) fn find_used_by(conn: &Connection, did: &Did) -> Result<Option<InviteCode>, StoreError> {
+    let sql = format!(
+        "SELECT i.{} FROM invite_code_use AS u JOIN invite_code AS i ON i.code = u.code
+         WHERE u.used_by = ?1 ORDER BY u.used_at DESC LIMIT 1",
+        COLUMNS.replace(", ", ", i."),
+    );
+    Ok(conn.prepare_cached(&sql)?.query_row([did.as_str()], from_row).optional()?)
+}
+
+/// In which order [`list`] goes, each from the most to the least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    CreatedAt,
+    Uses,
+}
+
+/// Where a page of [`list`] begins: after the code with this value of what the order is by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct After {
+    pub(crate) value: i64,
+    pub(crate) code: String,
+}
+
+/// Lists codes with their uses, `limit` at most, and tells where the next page begins.
+pub(crate) fn list(
+    conn: &Connection,
+    order: Order,
+    after: Option<&After>,
+    limit: usize,
+) -> Result<(Vec<(InviteCode, Vec<InviteUse>)>, Option<After>), StoreError> {
+    let value = match order {
+        Order::CreatedAt => "created_at",
+        Order::Uses => "(SELECT count(*) FROM invite_code_use AS u WHERE u.code = invite_code.code)",
+    };
+    let sql = format!(
+        "SELECT {COLUMNS}, {value} AS value FROM invite_code
+         WHERE ?1 IS NULL OR ({value}, code) < (?1, ?2) ORDER BY value DESC, code DESC LIMIT ?3"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![after.map(|after| after.value), after.map(|after| &after.code), limit as i64])?;
+    let (mut codes, mut last) = (Vec::new(), None);
+    while let Some(row) = rows.next()? {
+        let code = from_row(row)?;
+        last = Some(After { value: row.get("value")?, code: code.code.clone() });
+        let uses = list_uses(conn, &code.code)?;
+        codes.push((code, uses));
+    }
+    let next = last.filter(|_| codes.len() == limit);
+    Ok((codes, next))
+}
+
+/// Disables a code; nothing happens when there is none.
+pub(crate) fn disable(conn: &Connection, code: &str) -> Result<(), StoreError> {
+    conn.prepare_cached("UPDATE invite_code SET disabled = 1 WHERE code = ?1")?.execute([code])?;
+    Ok(())
+}
+
+/// Disables all codes that an account may give away.
+pub(crate) fn disable_for_account(conn: &Connection, account: &str) -> Result<(), StoreError> {
+    conn.prepare_cached("UPDATE invite_code SET disabled = 1 WHERE for_account = ?1")?.execute([account])?;
+    Ok(())
 }
 
 /// Lists the uses of a code, oldest first.

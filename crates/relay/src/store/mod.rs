@@ -13,19 +13,22 @@ pub(crate) mod account;
 pub(crate) mod app_password;
 pub(crate) mod blob;
 mod db;
+pub(crate) mod deletion;
 pub(crate) mod event;
 pub(crate) mod invite;
 pub(crate) mod meta;
 mod migrate;
 pub(crate) mod record;
 pub(crate) mod repo;
+pub(crate) mod reserved_handle;
 pub(crate) mod row;
 pub(crate) mod session;
+pub(crate) mod standing;
 mod writer;
 
-pub use db::{Db, DbOptions, Synchronous};
+pub(crate) use db::{Db, DbOptions, Synchronous};
 pub(crate) use event::Event;
-pub(crate) use writer::{BatchTx, Overloaded, Pending, WriteFailed, WritePermit};
+pub(crate) use writer::{BatchTx, WriteFailed, WritePermit};
 
 /// The number by which tables name an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

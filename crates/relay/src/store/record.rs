@@ -9,7 +9,6 @@ use super::{AccountId, StoreError, expect_one_row};
 /// A record as it is stored.
 #[derive(Clone, Debug)]
 pub(crate) struct RecordRow {
-    pub(crate) path: String,
     pub(crate) cid: Cid,
     pub(crate) block: Vec<u8>,
     pub(crate) taken_down: bool,
@@ -53,18 +52,31 @@ pub(crate) fn delete(conn: &Connection, repo: AccountId, path: &str) -> Result<(
 
 pub(crate) fn find(conn: &Connection, repo: AccountId, path: &str) -> Result<Option<RecordRow>, StoreError> {
     let mut statement =
-        conn.prepare_cached("SELECT path, cid, block, takedown_ref FROM record WHERE repo = ?1 AND path = ?2")?;
+        conn.prepare_cached("SELECT cid, block, takedown_ref FROM record WHERE repo = ?1 AND path = ?2")?;
     let mut rows = statement.query(params![repo.0, path])?;
     rows.next()?.map(from_row).transpose()
 }
 
 fn from_row(row: &rusqlite::Row<'_>) -> Result<RecordRow, StoreError> {
     Ok(RecordRow {
-        path: row.get("path")?,
         cid: row::cid(row, "record", "cid", Codec::DagCbor)?,
         block: row.get("block")?,
         taken_down: row.get_ref("takedown_ref")? != rusqlite::types::ValueRef::Null,
     })
+}
+
+/// Returns the CID of a record, and why it was taken down: the moderator's reference, which may be empty.
+pub(crate) fn takedown_ref(conn: &Connection, repo: AccountId, path: &str) -> Result<Option<(Cid, Option<String>)>, StoreError> {
+    let mut statement = conn.prepare_cached("SELECT cid, takedown_ref FROM record WHERE repo = ?1 AND path = ?2")?;
+    let mut rows = statement.query(params![repo.0, path])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some((row::cid(row, "record", "cid", Codec::DagCbor)?, row.get("takedown_ref")?)))
+}
+
+/// Takes a record down, or puts it back; `false` when there is no such record.
+pub(crate) fn set_takedown(conn: &Connection, repo: AccountId, path: &str, to: Option<&str>) -> Result<bool, StoreError> {
+    let sql = "UPDATE record SET takedown_ref = ?3 WHERE repo = ?1 AND path = ?2";
+    Ok(conn.prepare_cached(sql)?.execute(params![repo.0, path, to])? == 1)
 }
 
 /// Where a page of [`list`] begins and which way it goes.
@@ -131,11 +143,6 @@ pub(crate) fn has_collection(conn: &Connection, repo: AccountId, collection: &st
     let sql = "SELECT 1 FROM record WHERE repo = ?1 AND path > ?2 AND path < ?3 LIMIT 1";
     let range = params![repo.0, format!("{collection}/"), format!("{collection}0")];
     Ok(conn.prepare_cached(sql)?.exists(range)?)
-}
-
-pub(crate) fn count(conn: &Connection, repo: AccountId) -> Result<u64, StoreError> {
-    let sql = "SELECT count(*) FROM record WHERE repo = ?1";
-    Ok(conn.prepare_cached(sql)?.query_row([repo.0], |row| row.get::<_, i64>(0))? as u64)
 }
 
 /// Visits all records of a repo in order, or those that a commit after `since` wrote, until `visit` returns `false`.

@@ -55,12 +55,17 @@ pub(crate) fn insert(conn: &Connection, repo: AccountId, new: &RepoRow) -> Resul
     Ok(())
 }
 
-/// Moves a repo from `expected` to its next commit; `false`, and no change, when it is elsewhere.
+/// Moves the repo of an active account from `expected` to its next commit; `false`, and no change, when the repo is elsewhere,
+/// or the account is not active (any more).
+///
+/// A commit is prepared on what was true before it came to the writer. That the account is still active is looked at here, so
+/// that no commit follows the event that tells the network otherwise.
 pub(crate) fn advance(conn: &Connection, repo: AccountId, expected: &Cid, next: &RepoRow) -> Result<bool, StoreError> {
     let changed = conn
         .prepare_cached(
             "UPDATE repo SET head = ?3, rev = ?4, data = ?5, commit_block = ?6, fresh_nodes = ?7
-             WHERE account = ?1 AND head = ?2",
+             WHERE account = ?1 AND head = ?2 AND EXISTS (SELECT 1 FROM account WHERE id = ?1
+               AND takedown_ref IS NULL AND suspended_at IS NULL AND deactivated_at IS NULL)",
         )?
         .execute(params![
             repo.0,
@@ -78,14 +83,6 @@ pub(crate) fn advance(conn: &Connection, repo: AccountId, expected: &Cid, next: 
 pub(crate) fn find_node(conn: &Connection, repo: AccountId, cid: &Cid) -> Result<Option<Vec<u8>>, StoreError> {
     let sql = "SELECT block FROM node WHERE repo = ?1 AND cid = ?2";
     Ok(conn.prepare_cached(sql)?.query_row(params![repo.0, cid.digest()], |row| row.get(0)).optional()?)
-}
-
-/// Returns the block of a tree node that is not fresh, and the rev that made it.
-pub(crate) fn find_node_with_rev(conn: &Connection, repo: AccountId, cid: &Cid) -> Result<Option<(Vec<u8>, Tid)>, StoreError> {
-    let mut statement = conn.prepare_cached("SELECT block, rev FROM node WHERE repo = ?1 AND cid = ?2")?;
-    let mut rows = statement.query(params![repo.0, cid.digest()])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    Ok(Some((row.get("block")?, row::rev(row, "node", "rev")?)))
 }
 
 pub(crate) fn insert_node(conn: &Connection, repo: AccountId, cid: &Cid, rev: Tid, block: &[u8]) -> Result<(), StoreError> {

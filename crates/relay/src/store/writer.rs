@@ -116,11 +116,6 @@ impl Writer {
             Err(mpsc::error::TrySendError::Closed(_)) => Err(WriteFailed::Stopped),
         }
     }
-
-    /// Number of jobs that wait.
-    pub(super) fn queued(&self) -> usize {
-        self.queue.max_capacity() - self.queue.capacity()
-    }
 }
 
 impl WritePermit {
@@ -138,6 +133,7 @@ impl WritePermit {
         E: From<WriteFailed> + Send + 'static,
     {
         let (reply, pending) = oneshot::channel();
+        let on_fate = OnFate(Some(on_fate));
         let job: Job = Box::new(move |tx| {
             let result = job(tx);
             let keep = result.is_ok();
@@ -146,7 +142,7 @@ impl WritePermit {
                     (Ok(_), Err(cause)) => Err(WriteFailed::Transaction(Arc::clone(cause)).into()),
                     (result, _) => result,
                 };
-                on_fate(result.is_ok());
+                on_fate.tell(result.is_ok());
                 // The caller may have gone; what was written stays.
                 drop(reply.send(result));
             });
@@ -154,6 +150,26 @@ impl WritePermit {
         });
         self.permit.send(job);
         Pending(pending)
+    }
+}
+
+/// What is told of a job's fate. A job that is dropped, since its transaction failed before its turn or it panicked, is told
+/// that it did not happen.
+struct OnFate<F: FnOnce(bool)>(Option<F>);
+
+impl<F: FnOnce(bool)> OnFate<F> {
+    fn tell(mut self, durable: bool) {
+        if let Some(on_fate) = self.0.take() {
+            on_fate(durable);
+        }
+    }
+}
+
+impl<F: FnOnce(bool)> Drop for OnFate<F> {
+    fn drop(&mut self) {
+        if let Some(on_fate) = self.0.take() {
+            on_fate(false);
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::state::AppState;
 pub(crate) fn start(app: &AppState, tracker: &TaskTracker) {
     every(app, tracker, "prune events", Duration::from_secs(600), prune::run_once);
     every(app, tracker, "collect blobs", Duration::from_secs(3600), blob_gc::run_once);
+    every(app, tracker, "finish deletions", Duration::from_secs(600), crate::account::finish_deletions);
     every(app, tracker, "sweep sessions", Duration::from_secs(3600), crate::account::sweep_sessions);
 }
 

@@ -19,3 +19,8 @@ pub(crate) async fn handler(Path(nsid): Path<String>, method: Method, headers: H
         Err(err) => err,
     }
 }
+
+/// Answers a path that names no method.
+pub(crate) async fn no_method() -> XrpcError {
+    XrpcError::invalid_request("Invalid xrpc path")
+}

@@ -1,6 +1,21 @@
 //! The server through its public API: the real router over real sockets, on real SQLite in a temporary folder.
 
+mod blobs;
+mod cancel;
+mod clock;
+mod crash;
+mod disk;
+mod firehose;
+mod hostile;
+mod identity;
+mod invites;
+mod operator;
+mod records;
+mod sessions;
 mod support;
+mod sync;
+mod writers;
+mod xrpc;
 
 /// A file that is not declared above would never run.
 #[test]

@@ -20,7 +20,10 @@ CREATE TABLE account (
   deactivated_at INTEGER,
   delete_after INTEGER,
   takedown_ref TEXT,
-  suspended_at INTEGER
+  suspended_at INTEGER,
+  -- Whether the account earns no more invite codes, and why.
+  invites_disabled INTEGER NOT NULL DEFAULT 0,
+  invite_note TEXT
 ) STRICT;
 
 CREATE TABLE refresh_token (
@@ -59,6 +62,13 @@ CREATE TABLE invite_code_use (
   used_by TEXT NOT NULL,
   used_at INTEGER NOT NULL,
   PRIMARY KEY (code, used_by)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX invite_code_use_used_by ON invite_code_use (used_by);
+
+-- Handles that the operator keeps back: whole ones, or the part before the domain of the server.
+CREATE TABLE reserved_handle (
+  name TEXT PRIMARY KEY,
+  created_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- The head of a repo, and the tree nodes that its last commits made. A node that the next commits replace, as they mostly do,
@@ -114,6 +124,12 @@ CREATE TABLE blob_ref (
   PRIMARY KEY (account, path, cid)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX blob_ref_cid ON blob_ref (account, cid);
+
+-- Accounts that are gone while rows of theirs are left, to be deleted bit by bit; `seq` announced that they are gone.
+CREATE TABLE deletion (
+  account INTEGER PRIMARY KEY,
+  seq INTEGER NOT NULL
+) STRICT;
 
 -- The firehose: `frame` is what subscribers get, byte for byte.
 CREATE TABLE event (

@@ -44,7 +44,11 @@ fn check_events(frames: &[Frame], ledger: &Ledger) -> HashMap<String, Told> {
         let repo = told.entry(frame.did().to_owned()).or_default();
         let commit = frame.body.get("commit").and_then(Value::as_link).unwrap();
         // With the checks of the follower: the chain of each repo begins at its beginning, and no link is missing.
-        assert_eq!(frame.body.get("prevData").is_none(), repo.head.is_none(), "the first commit, and only that, has no prevData");
+        assert_eq!(
+            frame.body.get("prevData").is_none(),
+            repo.head.is_none(),
+            "the first commit, and only that, has no prevData"
+        );
         assert!(by_commit.insert(commit.to_string(), frame).is_none(), "{commit} has two events");
         repo.head = Some((commit, frame.text("rev").to_owned()));
         let Some(Value::Bytes(blocks)) = frame.body.get("blocks") else { panic!("no blocks") };
@@ -88,7 +92,12 @@ fn ops(frame: &Frame) -> Vec<String> {
 async fn check_accounts(client: &Client, told: &HashMap<String, Told>) {
     let list = client.get("com.atproto.sync.listRepos", &[("limit", "1000")]).await.good().json();
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
-    let listed: BTreeMap<String, (String, String)> = list["repos"].as_array().unwrap().iter().map(|repo| (text(&repo["did"]), (text(&repo["head"]), text(&repo["rev"])))).collect();
+    let listed: BTreeMap<String, (String, String)> = list["repos"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|repo| (text(&repo["did"]), (text(&repo["head"]), text(&repo["rev"]))))
+        .collect();
     let head = |told: &Told| told.head.as_ref().map(|(cid, rev)| (cid.to_string(), rev.clone())).unwrap();
     let expected: BTreeMap<_, _> = told.iter().map(|(did, told)| (did.clone(), head(told))).collect();
     assert_eq!(listed, expected, "the heads are those of the last events");
@@ -102,7 +111,8 @@ async fn check_repo(client: &Client, did: &str, told: &Told) {
     assert_eq!(records, told.records, "the records of {did} are those of its events");
 
     let mut listed = BTreeMap::new();
-    for collection in ["app.bsky.feed.post", super::load::NOTE] {
+    let described = client.get("com.atproto.repo.describeRepo", &[("repo", did)]).await.good().json();
+    for collection in described["collections"].as_array().unwrap().iter().map(|collection| collection.as_str().unwrap()) {
         let mut cursor = String::new();
         loop {
             let mut params = vec![("repo", did), ("collection", collection), ("limit", "100")];

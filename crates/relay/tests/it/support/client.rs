@@ -61,14 +61,23 @@ impl Client {
         self.http.request(method.parse().unwrap(), format!("{}{path}", self.url))
     }
 
+    /// Calls a procedure of a server that may be gone before it answers.
+    pub(crate) async fn try_post(&self, nsid: &str, body: &Value) -> Result<Reply, reqwest::Error> {
+        self.try_send(self.http.post(format!("{}/xrpc/{nsid}", self.url)).json(body)).await
+    }
+
     pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Reply {
+        self.try_send(request).await.unwrap()
+    }
+
+    async fn try_send(&self, request: reqwest::RequestBuilder) -> Result<Reply, reqwest::Error> {
         let request = match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
         };
-        let response = request.send().await.unwrap();
+        let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Reply { status, headers, bytes: response.bytes().await.unwrap().to_vec() }
+        Ok(Reply { status, headers, bytes: response.bytes().await?.to_vec() })
     }
 }
 

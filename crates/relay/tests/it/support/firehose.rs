@@ -54,7 +54,7 @@ impl Follower {
                 Ok(Message::Ping(_) | Message::Pong(_)) => {}
                 Ok(Message::Close(_)) => return None,
                 Ok(other) => panic!("not a frame: {other:?}"),
-                Err(tungstenite::Error::ConnectionClosed | tungstenite::Error::Protocol(_)) => return None,
+                Err(tungstenite::Error::ConnectionClosed | tungstenite::Error::Protocol(_) | tungstenite::Error::Io(_)) => return None,
                 Err(err) => panic!("{err}"),
             }
         }

@@ -47,6 +47,8 @@ pub(crate) struct Step {
     ops: Vec<(&'static str, Option<String>)>,
     /// What [`Load::here`] gets by it.
     leaves: Vec<String>,
+    /// The texts of its records.
+    texts: Vec<String>,
 }
 
 impl Ledger {
@@ -67,45 +69,55 @@ impl Load {
         let did = self.user.did.clone();
         match self.dice.below(10) {
             0..=3 => {
-                let record = self.record(POST);
+                let (text, record) = self.record(POST);
                 let body = json!({ "repo": did, "collection": POST, "record": record });
-                Step { nsid: "com.atproto.repo.createRecord", body, ops: vec![("create", None)], leaves: Vec::new() }
+                Step {
+                    nsid: "com.atproto.repo.createRecord",
+                    body,
+                    ops: vec![("create", None)],
+                    leaves: Vec::new(),
+                    texts: vec![text],
+                }
             }
             4 if !self.here.is_empty() => {
                 let rkey = self.dice.take(&mut self.here);
                 let path = format!("{NOTE}/{rkey}");
                 let body = json!({ "repo": did, "collection": NOTE, "rkey": rkey });
                 let ops = vec![("delete", Some(path))];
-                Step { nsid: "com.atproto.repo.deleteRecord", body, ops, leaves: Vec::new() }
+                Step { nsid: "com.atproto.repo.deleteRecord", body, ops, leaves: Vec::new(), texts: Vec::new() }
             }
             5..=7 => {
                 let (action, rkey) = self.new_or_known();
                 let path = format!("{NOTE}/{rkey}");
-                let record = self.record(NOTE);
+                let (text, record) = self.record(NOTE);
+                let (ops, leaves) = (vec![(action, Some(path))], vec![rkey.clone()]);
                 let body = json!({ "repo": did, "collection": NOTE, "rkey": rkey, "record": record });
-                Step { nsid: "com.atproto.repo.putRecord", body, ops: vec![(action, Some(path))], leaves: vec![rkey] }
+                Step { nsid: "com.atproto.repo.putRecord", body, ops, leaves, texts: vec![text] }
             }
             _ => self.pick_batch(&did),
         }
     }
 
     fn pick_batch(&mut self, did: &str) -> Step {
-        let (mut writes, mut ops, mut leaves) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut writes, mut ops, mut leaves, mut texts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for _ in 0..=self.dice.below(6) {
             let (mut action, rkey) = self.new_or_known();
             if action == "update" && self.dice.below(3) == 0 {
                 action = "delete";
             }
-            let mut write = json!({ "$type": format!("com.atproto.repo.applyWrites#{action}"), "collection": NOTE, "rkey": rkey });
+            let mut write =
+                json!({ "$type": format!("com.atproto.repo.applyWrites#{action}"), "collection": NOTE, "rkey": rkey });
             if action != "delete" {
-                write["value"] = self.record(NOTE);
+                let (text, record) = self.record(NOTE);
+                write["value"] = record;
+                texts.push(text);
                 leaves.push(rkey.clone());
             }
             ops.push((action, Some(format!("{NOTE}/{rkey}"))));
             writes.push(write);
         }
         let body = json!({ "repo": did, "writes": writes });
-        Step { nsid: "com.atproto.repo.applyWrites", body, ops, leaves }
+        Step { nsid: "com.atproto.repo.applyWrites", body, ops, leaves, texts }
     }
 
     /// Returns a record key with what a write to it is: half of the time one that holds a record.
@@ -117,11 +129,13 @@ impl Load {
         ("create", format!("{}-{}", self.name, self.made))
     }
 
-    fn record(&mut self, collection: &str) -> Value {
+    /// Returns a record and its text.
+    fn record(&mut self, collection: &str) -> (String, Value) {
         self.made += 1;
         let text = format!("{} wrote {}", self.name, self.made);
         self.ledger.asked.insert(text.clone());
-        json!({ "$type": collection, "text": text, "createdAt": "2026-01-01T00:00:00.000Z" })
+        let record = json!({ "$type": collection, "text": text, "createdAt": "2026-01-01T00:00:00.000Z" });
+        (text, record)
     }
 
     /// Notes that a step was acknowledged.
@@ -148,12 +162,16 @@ impl Load {
         self.here.extend(step.leaves);
     }
 
-    /// Makes one write. Its fate is unknown after an error, and after a status other than 200 it did not happen.
+    /// Makes one write. Its fate is unknown after an error; after a status other than 200 it must not have happened.
     pub(crate) async fn write(&mut self) -> Result<Reply, reqwest::Error> {
         let step = self.pick();
         let reply = self.user.try_post(step.nsid, &step.body).await?;
         if reply.status == 200 {
             self.done(step, &reply.json());
+        } else {
+            for text in &step.texts {
+                self.ledger.asked.remove(text);
+            }
         }
         Ok(reply)
     }

@@ -1,10 +1,15 @@
 //! A server to test against, and its users.
 
+mod audit;
 mod client;
+mod dice;
 mod firehose;
+mod load;
+mod process;
 mod user;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use relay::clock::SystemClock;
@@ -15,11 +20,24 @@ use relay::state::AppState;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
+pub(crate) use audit::{audit, read_export};
 pub(crate) use client::{Client, Reply};
+pub(crate) use dice::Dice;
 pub(crate) use firehose::{Follower, Frame};
+pub(crate) use load::{Ledger, Load, NOTE, Step};
+pub(crate) use process::{Process, relay};
 pub(crate) use user::User;
 
 pub(crate) const ADMIN_PASSWORD: &str = "an-admin-password";
+
+/// Starts a PLC directory over a database at `path`.
+pub(crate) async fn start_plc(path: &Path, clock: &Arc<SystemClock>) -> SocketAddr {
+    let store = PlcStore::open(path, Arc::clone(clock) as _).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(axum::serve(listener, plc_directory::router(store)).into_future());
+    address
+}
 
 /// A PDS with a PLC directory of its own.
 pub(crate) struct TestPds {
@@ -40,10 +58,7 @@ impl TestPds {
     pub(crate) async fn start_with(configure: fn(&mut Config)) -> Self {
         let dir = Arc::new(TempDir::new().unwrap());
         let clock = Arc::new(SystemClock::default());
-        let store = PlcStore::open(&dir.path().join("plc.sqlite"), Arc::clone(&clock) as _).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let plc = listener.local_addr().unwrap();
-        tokio::spawn(axum::serve(listener, plc_directory::router(store)).into_future());
+        let plc = start_plc(&dir.path().join("plc.sqlite"), &clock).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut pds = Self { server: None, address: listener.local_addr().unwrap(), plc, clock, dir, configure };
         pds.open(listener).await;
@@ -60,7 +75,7 @@ impl TestPds {
         .unwrap();
         (self.configure)(&mut config);
         let app = AppState::open(config, Arc::clone(&self.clock)).await.unwrap();
-        self.server = Some(Server::start_on(app, vec![listener]).await.unwrap());
+        self.server = Some(Server::start_on(app, vec![listener]));
     }
 
     /// Stops the server and starts it anew over the same data, at the same address.
@@ -73,6 +88,11 @@ impl TestPds {
 
     pub(crate) async fn stop(mut self) {
         self.server.take().unwrap().stop().await;
+    }
+
+    /// The parts of the server, for calls that do not go over a socket.
+    pub(crate) fn app(&self) -> &AppState {
+        self.server.as_ref().expect("the server runs").app()
     }
 
     pub(crate) fn url(&self) -> String {

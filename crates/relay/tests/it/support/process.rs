@@ -15,8 +15,18 @@ pub(crate) struct Process {
     child: Child,
     dir: PathBuf,
     address: SocketAddr,
-    plc: SocketAddr,
+    directory: Directory,
 }
+
+/// The PLC directory of a server.
+#[derive(Clone)]
+enum Directory {
+    /// Its own, which listens there.
+    Own(SocketAddr),
+    At(String),
+}
+
+const ANY: &str = "127.0.0.1:0";
 
 /// Returns a command that runs the binary in `dir`, where no configuration is found.
 pub(crate) fn relay(dir: &Path) -> Command {
@@ -28,21 +38,24 @@ pub(crate) fn relay(dir: &Path) -> Command {
 impl Process {
     /// Starts a server at free ports.
     pub(crate) async fn start(dir: &Path) -> Self {
-        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        Self::start_by(relay(dir), dir, any, any).await
+        Self::start_by(relay(dir), dir, ANY.parse().unwrap(), Directory::Own(ANY.parse().unwrap())).await
+    }
+
+    /// Starts a server that uses the PLC directory at `plc_url`.
+    pub(crate) async fn start_with_plc(dir: &Path, plc_url: &str) -> Self {
+        Self::start_by(relay(dir), dir, ANY.parse().unwrap(), Directory::At(plc_url.to_owned())).await
     }
 
     /// Starts a server whose attempts to write beyond the limit of file sizes fail instead of ending it.
     pub(crate) async fn start_limitable(dir: &Path) -> Self {
-        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let mut shell = Command::new("sh");
         shell.arg("-c").arg("trap '' XFSZ; exec \"$0\" \"$@\"").arg(env!("CARGO_BIN_EXE_relay"));
         shell.current_dir(dir).env_remove("RELAY_CONFIG").stdin(Stdio::null());
-        Self::start_by(shell, dir, any, any).await
+        Self::start_by(shell, dir, ANY.parse().unwrap(), Directory::Own(ANY.parse().unwrap())).await
     }
 
-    async fn start_by(command: Command, dir: &Path, bind: SocketAddr, plc: SocketAddr) -> Self {
-        let mut child = spawn(command, dir, bind, plc);
+    async fn start_by(command: Command, dir: &Path, bind: SocketAddr, directory: Directory) -> Self {
+        let mut child = spawn(command, dir, bind, &directory);
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let log = dir.join("log");
         let ready = tokio::task::spawn_blocking(move || {
@@ -56,7 +69,11 @@ impl Process {
         let ready: Value = serde_json::from_str(json).unwrap();
         let port = |url: &Value| url.as_str().unwrap().rsplit(':').next().unwrap().parse().unwrap();
         let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
-        Self { child, dir: dir.to_owned(), address: at(port(&ready["pds"])), plc: at(port(&ready["plc"])) }
+        let directory = match directory {
+            Directory::Own(_) => Directory::Own(at(port(&ready["plc"]))),
+            Directory::At(url) => Directory::At(url),
+        };
+        Self { child, dir: dir.to_owned(), address: at(port(&ready["pds"])), directory }
     }
 
     /// Ends the server at once, as `kill -9` does.
@@ -67,12 +84,12 @@ impl Process {
 
     /// Begins to start the killed server again, for it to be killed before it is up.
     pub(crate) fn begin_restart(&self) -> Child {
-        spawn(relay(&self.dir), &self.dir, self.address, self.plc)
+        spawn(relay(&self.dir), &self.dir, self.address, &self.directory)
     }
 
     /// Starts the killed server again, at the same addresses.
     pub(crate) async fn restart(self) -> Self {
-        Self::start_by(relay(&self.dir), &self.dir, self.address, self.plc).await
+        Self::start_by(relay(&self.dir), &self.dir, self.address, self.directory.clone()).await
     }
 
     /// Asks the server to stop, and returns its exit code.
@@ -105,9 +122,13 @@ impl Drop for Process {
     }
 }
 
-fn spawn(mut command: Command, dir: &Path, bind: SocketAddr, plc: SocketAddr) -> Child {
+fn spawn(mut command: Command, dir: &Path, bind: SocketAddr, directory: &Directory) -> Child {
     let log = File::options().create(true).append(true).open(dir.join("log")).unwrap();
     command.args(["dev", "--json-ready", "--data-dir"]).arg(dir.join("data"));
-    command.args(["--bind", &bind.to_string(), "--plc-bind", &plc.to_string()]);
+    command.args(["--bind", &bind.to_string()]);
+    match directory {
+        Directory::Own(address) => command.args(["--plc-bind", &address.to_string()]),
+        Directory::At(url) => command.args(["--plc-url", url]),
+    };
     command.stdout(Stdio::piped()).stderr(log).spawn().unwrap()
 }

@@ -27,16 +27,33 @@ impl Deref for User {
 
 impl User {
     pub(crate) async fn create(pds: &TestPds, name: &str) -> Self {
+        Self::register(&pds.anonymous(), name).await
+    }
+
+    /// Creates `<name>.test` through `client`.
+    pub(crate) async fn register(client: &Client, name: &str) -> Self {
         let (handle, password) = (format!("{name}.test"), format!("{name}-password"));
         let body = json!({ "handle": handle, "email": format!("{name}@example.com"), "password": password });
-        let reply = pds.anonymous().post("com.atproto.server.createAccount", &body).await.good().json();
+        let reply = client.post("com.atproto.server.createAccount", &body).await.good().json();
+        Self::of(client, &reply, password)
+    }
+
+    /// Signs in to `<name>.test`, whose password is as of [`User::register`].
+    pub(crate) async fn sign_in(client: &Client, name: &str) -> Self {
+        let password = format!("{name}-password");
+        let body = json!({ "identifier": format!("{name}.test"), "password": password });
+        let reply = client.post("com.atproto.server.createSession", &body).await.good().json();
+        Self::of(client, &reply, password)
+    }
+
+    fn of(client: &Client, reply: &Value, password: String) -> Self {
         let text = |field: &str| reply[field].as_str().unwrap().to_owned();
         let access = text("accessJwt");
         Self {
-            client: pds.anonymous().with_token(&access),
+            client: client.with_token(&access),
             did: text("did"),
             refresh: text("refreshJwt"),
-            handle,
+            handle: text("handle"),
             password,
             access,
         }

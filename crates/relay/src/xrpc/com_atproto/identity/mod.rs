@@ -9,7 +9,7 @@ use common::{AtIdentifier, Did, Handle};
 use serde::Serialize;
 
 use crate::error::XrpcError;
-use crate::identity::{IdentityInfo, ResolveError};
+use crate::identity::{IdentityInfo, PlcClientError, ResolveError};
 use crate::state::AppState;
 use crate::store::account;
 
@@ -49,6 +49,20 @@ fn is_service_handle(app: &AppState, handle: &Handle) -> bool {
         .any(|domain| domain.strip(handle.as_str()).is_some() || domain.as_str().strip_prefix('.') == Some(handle.as_str()))
 }
 
+impl From<PlcClientError> for XrpcError {
+    fn from(err: PlcClientError) -> Self {
+        match err {
+            // What the directory says against an operation is for whoever made it.
+            PlcClientError::NotFound(_) | PlcClientError::Deactivated(_) | PlcClientError::Refused { .. } => {
+                Self::invalid_request(err.to_string())
+            }
+            PlcClientError::Failed { .. } | PlcClientError::Fetch(_) | PlcClientError::Answer(_) => {
+                Self::upstream("The PLC directory could not be reached; try again later").with_cause(err)
+            }
+        }
+    }
+}
+
 impl From<ResolveError> for XrpcError {
     fn from(err: ResolveError) -> Self {
         let message = err.to_string();
@@ -56,7 +70,9 @@ impl From<ResolveError> for XrpcError {
             ResolveError::DidNotFound(_) | ResolveError::Unsupported(_) => Self::bad_request("DidNotFound", message),
             ResolveError::DidDeactivated(_) => Self::bad_request("DidDeactivated", message),
             ResolveError::HandleNotFound { .. } => Self::bad_request("HandleNotFound", message),
-            ResolveError::Document { .. } | ResolveError::Status { .. } | ResolveError::Fetch(_) | ResolveError::Slow(_) => Self::upstream(message),
+            ResolveError::Document { .. } | ResolveError::Status { .. } | ResolveError::Fetch(_) | ResolveError::Slow(_) => {
+                Self::upstream(message)
+            }
             ResolveError::Lost => Self::unavailable(message, 5),
         }
     }

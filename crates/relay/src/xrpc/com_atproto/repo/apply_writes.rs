@@ -71,7 +71,7 @@ pub(crate) async fn handler(
     auth: RepoAuth,
     RecordJson(input): RecordJson<Input>,
 ) -> Result<Json<Output>, XrpcError> {
-    let grant = auth.grant(&input.repo)?;
+    let grant = auth.grant(&app, &input.repo).await?;
     if input.writes.len() > MAX_WRITES {
         return Err(XrpcError::invalid_request(format!("Too many writes. Max: {MAX_WRITES}")));
     }
@@ -98,6 +98,6 @@ pub(crate) async fn handler(
             }
         }
     }
-    let written = app.repos.write(&grant, writes, input.swap_commit).await?;
-    Ok(Json(Output { commit: written.commit.map(Into::into), results }))
+    let commit = app.repos.write(&grant, writes, input.swap_commit).await?;
+    Ok(Json(Output { commit: commit.map(Into::into), results }))
 }

@@ -41,11 +41,11 @@ pub(crate) async fn handler(
     auth: RepoAuth,
     RecordJson(input): RecordJson<Input>,
 ) -> Result<Json<Output>, XrpcError> {
-    let grant = auth.grant(&input.repo)?;
+    let grant = auth.grant(&app, &input.repo).await?;
     let rkey = input.rkey.unwrap_or_else(|| app.repos.next_tid().into());
     let checked = check_record(&input.collection, &rkey, input.record, input.validate)?;
     let (uri, cid) = (record_uri(grant.did(), &checked.key)?, checked.record.cid);
     let write = Write::Create { key: checked.key, record: checked.record };
-    let written = app.repos.write(&grant, vec![write], input.swap_commit).await?;
-    Ok(Json(Output { uri, cid, commit: written.commit.map(Into::into), validation_status: checked.status }))
+    let commit = app.repos.write(&grant, vec![write], input.swap_commit).await?;
+    Ok(Json(Output { uri, cid, commit: commit.map(Into::into), validation_status: checked.status }))
 }

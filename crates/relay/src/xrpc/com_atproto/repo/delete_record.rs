@@ -36,9 +36,9 @@ pub(crate) async fn handler(
     auth: RepoAuth,
     XrpcJson(input): XrpcJson<Input>,
 ) -> Result<Json<Output>, XrpcError> {
-    let grant = auth.grant(&input.repo)?;
+    let grant = auth.grant(&app, &input.repo).await?;
     let key = Key::new(&input.collection, &input.rkey);
     let swap = input.swap_record.map_or(Swap::Anything, Swap::Is);
-    let written = app.repos.write(&grant, vec![Write::DeleteIfThere { key, swap }], input.swap_commit).await?;
-    Ok(Json(Output { commit: written.commit.map(Into::into) }))
+    let commit = app.repos.write(&grant, vec![Write::DeleteIfThere { key, swap }], input.swap_commit).await?;
+    Ok(Json(Output { commit: commit.map(Into::into) }))
 }

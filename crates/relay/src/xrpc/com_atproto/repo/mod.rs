@@ -67,17 +67,16 @@ pub(crate) fn check_record(
         }
     }
     let record = Value::Map(record);
-    let status = match validate {
-        Some(false) => None,
-        Some(true) | None => {
-            let outcome = Catalog::facts().validate_record(collection, rkey.as_str(), &record);
-            match outcome.map_err(|err| XrpcError::invalid_request(err.to_string()))? {
-                Outcome::Valid => Some(ValidationStatus::Valid),
-                Outcome::Unknown if validate == Some(true) => {
-                    return Err(XrpcError::invalid_request(format!("Unknown lexicon type: {collection}")));
-                }
-                Outcome::Unknown => Some(ValidationStatus::Unknown),
+    let status = if validate == Some(false) {
+        None
+    } else {
+        let outcome = Catalog::facts().validate_record(collection, rkey.as_str(), &record);
+        match outcome.map_err(|err| XrpcError::invalid_request(err.to_string()))? {
+            Outcome::Valid => Some(ValidationStatus::Valid),
+            Outcome::Unknown if validate == Some(true) => {
+                return Err(XrpcError::invalid_request(format!("Unknown lexicon type: {collection}")));
             }
+            Outcome::Unknown => Some(ValidationStatus::Unknown),
         }
     };
     if let Some(path) = find_legacy_blob(&record) {
@@ -120,6 +119,7 @@ pub(crate) fn record_uri(did: &common::Did, key: &Key) -> Result<AtUri, XrpcErro
 }
 
 /// Tells an absent field from one that is null.
+#[expect(clippy::option_option, reason = "absent and null mean different things")]
 pub(crate) fn absent_or_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<Option<T>>, D::Error> {
@@ -130,12 +130,14 @@ impl From<WriteError> for XrpcError {
     fn from(err: WriteError) -> Self {
         match err {
             WriteError::CommitSwap { .. } | WriteError::RecordSwap { .. } => Self::bad_request("InvalidSwap", err.to_string()),
-            WriteError::RecordExists(_) | WriteError::RecordNotFound(_) => Self::invalid_request(err.to_string()),
+            WriteError::RecordExists(_) | WriteError::RecordNotFound(_) | WriteError::TooBig => {
+                Self::invalid_request(err.to_string())
+            }
             WriteError::BlobNotFound(_) => Self::bad_request("BlobNotFound", err.to_string()),
             WriteError::BlobMimeType { .. } => Self::bad_request("InvalidMimeType", err.to_string()),
             WriteError::BlobSize { .. } => Self::bad_request("InvalidSize", err.to_string()),
-            WriteError::TooBig => Self::invalid_request(err.to_string()),
             WriteError::RepoNotFound => Self::bad_request("RepoNotFound", err.to_string()),
+            WriteError::Inactive(status) => crate::auth::not_active(status),
             WriteError::Superseded => Self::unavailable("The write was not stored; try again in a moment", 1).with_cause(err),
             WriteError::Tree(_) | WriteError::Key(_) => Self::internal(err),
             WriteError::Store(err) => err.into(),

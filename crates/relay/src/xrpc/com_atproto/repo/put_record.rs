@@ -24,6 +24,7 @@ pub(crate) struct Input {
     record: Map,
     /// Null asks that there be no record.
     #[serde(default, deserialize_with = "absent_or_null")]
+    #[expect(clippy::option_option, reason = "absent and null mean different things")]
     swap_record: Option<Option<Cid>>,
     swap_commit: Option<Cid>,
 }
@@ -44,7 +45,7 @@ pub(crate) async fn handler(
     auth: RepoAuth,
     RecordJson(input): RecordJson<Input>,
 ) -> Result<Json<Output>, XrpcError> {
-    let grant = auth.grant(&input.repo)?;
+    let grant = auth.grant(&app, &input.repo).await?;
     let checked = check_record(&input.collection, &input.rkey, input.record, input.validate)?;
     let (uri, cid) = (record_uri(grant.did(), &checked.key)?, checked.record.cid);
     let swap = match input.swap_record {
@@ -53,6 +54,6 @@ pub(crate) async fn handler(
         Some(Some(cid)) => Swap::Is(cid),
     };
     let write = Write::Put { key: checked.key, record: checked.record, swap };
-    let written = app.repos.write(&grant, vec![write], input.swap_commit).await?;
-    Ok(Json(Output { uri, cid, commit: written.commit.map(Into::into), validation_status: checked.status }))
+    let commit = app.repos.write(&grant, vec![write], input.swap_commit).await?;
+    Ok(Json(Output { uri, cid, commit: commit.map(Into::into), validation_status: checked.status }))
 }

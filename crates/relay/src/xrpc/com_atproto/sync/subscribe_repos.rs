@@ -33,10 +33,7 @@ pub(crate) async fn handler(
     XrpcQuery(params): XrpcQuery<Parameters>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
-    let upgrade = match upgrade {
-        Ok(upgrade) => upgrade,
-        Err(_) => return upgrade_required(),
-    };
+    let Ok(upgrade) = upgrade else { return upgrade_required() };
     if app.firehose.subscribers() >= MAX_SUBSCRIBERS {
         return XrpcError::unavailable("Too many subscribers; try again later", 60).into_response();
     }

@@ -1,0 +1,224 @@
+//! Giving an account another handle: the directory first, then the database, then the network is told.
+//!
+//! # Tricky bits
+//!
+//! - The directory and the database cannot change as one. So what the directory has is looked at each time: a change that was
+//!   cut off between the two is finished, or taken back, by asking again.
+//! - The bare domain of the server may be a handle, yet this server is who answers for it. So nobody proves it by asking here:
+//!   the operator gives it out, or a TXT record names the account.
+
+use common::{Datetime, Handle};
+use crypto::plc::{DidData, UnsignedOperation};
+
+use super::handle::{HandleRuleError, Place, check_handle};
+use crate::error::XrpcError;
+use crate::firehose::frames;
+use crate::identity::{PlcClientError, ResolveError};
+use crate::state::{App, AppState};
+use crate::store::account::{self, Account, AccountConflict};
+use crate::store::{StoreError, WriteFailed};
+
+/// Why an account did not get a handle.
+#[derive(Debug, thiserror::Error)]
+enum ChangeHandleError {
+    #[error(transparent)]
+    Rule(#[from] HandleRuleError),
+    #[error("Handle already taken: {0}")]
+    Taken(Handle),
+    #[error("External handle did not resolve to DID: {0}")]
+    External(#[source] ResolveError),
+    #[error("External handle did not resolve to DID: {handle} leads to {found}")]
+    ExternalOther { handle: Handle, found: common::Did },
+    #[error("Could not resolve DID: {0}")]
+    Resolve(#[source] ResolveError),
+    #[error("DID is not properly configured for handle: its document does not name {0}")]
+    NotInDocument(Handle),
+    #[error("{0}")]
+    Directory(#[source] PlcClientError),
+    #[error("The DID was tombstoned")]
+    Tombstoned,
+    #[error("Server rotation key not included in PLC DID data")]
+    RotationKey,
+    #[error("Could not find account")]
+    NotFound,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Write(#[from] WriteFailed),
+}
+
+impl From<ChangeHandleError> for XrpcError {
+    fn from(err: ChangeHandleError) -> Self {
+        let message = err.to_string();
+        match err {
+            ChangeHandleError::Rule(HandleRuleError::Reserved) | ChangeHandleError::Taken(_) => {
+                Self::bad_request("HandleNotAvailable", message)
+            }
+            ChangeHandleError::Rule(
+                HandleRuleError::Tld | HandleRuleError::Parts | HandleRuleError::TooShort | HandleRuleError::TooLong,
+            ) => Self::bad_request("InvalidHandle", message),
+            ChangeHandleError::External(_)
+            | ChangeHandleError::ExternalOther { .. }
+            | ChangeHandleError::Resolve(_)
+            | ChangeHandleError::NotInDocument(_)
+            | ChangeHandleError::Tombstoned
+            | ChangeHandleError::RotationKey
+            | ChangeHandleError::NotFound => Self::invalid_request(message),
+            ChangeHandleError::Directory(err) => err.into(),
+            ChangeHandleError::Store(err) => err.into(),
+            ChangeHandleError::Write(err) => err.into(),
+        }
+    }
+}
+
+impl From<AccountConflict> for ChangeHandleError {
+    fn from(err: AccountConflict) -> Self {
+        match err {
+            AccountConflict::Store(err) => Self::Store(err),
+            // A change of the handle alone can meet no other conflict.
+            AccountConflict::Did | AccountConflict::Handle | AccountConflict::Email => Self::Taken(Handle::invalid()),
+        }
+    }
+}
+
+/// Gives an account a handle, in its DID and here, and announces it; also when it has that handle already.
+///
+/// The operator may give out reserved names and the server's own domain (`allow_reserved`).
+pub(crate) async fn change_handle(
+    app: &AppState,
+    account: &Account,
+    handle: Handle,
+    allow_reserved: bool,
+) -> Result<(), XrpcError> {
+    check_allowed(app, account, &handle, allow_reserved).await?;
+    // In a task of its own, so that a client that goes away does not leave the directory ahead of the database.
+    let (app, account) = (app.clone(), account.clone());
+    match tokio::spawn(async move { carry_out(&app, &account, handle).await }).await {
+        Ok(done) => done.map_err(XrpcError::from),
+        Err(err) => std::panic::resume_unwind(err.into_panic()),
+    }
+}
+
+/// Checks that the account may have the handle: the rules, who else has it, and that a handle of another host leads to it.
+async fn check_allowed(
+    app: &App,
+    account: &Account,
+    handle: &Handle,
+    allow_reserved: bool,
+) -> Result<(), ChangeHandleError> {
+    let place = check_handle(handle, &app.config.identity.handle_domains, allow_reserved)?;
+    let holder = app.db.read(|conn| account::find_by_handle(conn, handle)).await?;
+    if holder.is_some_and(|holder| holder.id != account.id) {
+        return Err(ChangeHandleError::Taken(handle.clone()));
+    }
+    match place {
+        Place::Hosted => Ok(()),
+        Place::External if allow_reserved && is_bare_domain(app, handle) => Ok(()),
+        // The server would ask itself; that the account has the handle now is what it would say.
+        Place::External if account.handle.as_ref() == Some(handle) && is_bare_domain(app, handle) => Ok(()),
+        Place::External => match app.identity.resolve_handle(handle).await {
+            Ok(found) if found == account.did => Ok(()),
+            Ok(found) => Err(ChangeHandleError::ExternalOther { handle: handle.clone(), found }),
+            Err(err) => Err(ChangeHandleError::External(err)),
+        },
+    }
+}
+
+/// Whether a handle is the host name of this server, or a domain that it gives handles out under.
+fn is_bare_domain(app: &App, handle: &Handle) -> bool {
+    let domains = &app.config.identity.handle_domains;
+    app.config.server.public_url.host() == handle.as_str()
+        || domains.iter().any(|domain| domain.as_str().strip_prefix('.') == Some(handle.as_str()))
+}
+
+async fn carry_out(app: &App, account: &Account, handle: Handle) -> Result<(), ChangeHandleError> {
+    // One change at a time: of two, the later in the directory shall be the later here.
+    let _turn = app.did_turns.take(account.id).await;
+    if account.did.is_plc() {
+        claim_in_directory(app, account, &handle).await?;
+    } else {
+        let document = app.identity.refresh_did(&account.did).await.map_err(ChangeHandleError::Resolve)?;
+        if document.handle() != Some(&handle) {
+            return Err(ChangeHandleError::NotInDocument(handle));
+        }
+    }
+    let (id, new) = (account.id, handle.clone());
+    let stored = app.db.write(move |tx| {
+        account::set_handle(tx, id, &new)?;
+        let account = account::find(tx, id)?.ok_or(ChangeHandleError::NotFound)?;
+        let time = Datetime::from_millis(tx.now_millis());
+        tx.emit(id, &frames::identity(&account.did, account.handle.as_ref(), time.as_str()))?;
+        Ok(())
+    });
+    stored.await.map_err(|err| match err {
+        ChangeHandleError::Taken(_) => ChangeHandleError::Taken(handle.clone()),
+        other => other,
+    })?;
+    tracing::info!(did = %account.did, %handle, "handle changed");
+    Ok(())
+}
+
+/// Makes the DID name the handle, unless it does.
+async fn claim_in_directory(app: &App, account: &Account, handle: &Handle) -> Result<(), ChangeHandleError> {
+    let plc = app.identity.plc();
+    let last = plc.last_operation(&account.did).await.map_err(ChangeHandleError::Directory)?;
+    let data = last.data(&account.did).ok_or(ChangeHandleError::Tombstoned)?;
+    let also_known_as = naming(&data, handle);
+    if also_known_as == data.also_known_as {
+        return Ok(());
+    }
+    let key = app.secrets.rotation_key();
+    if !data.rotation_keys.contains(&key.verifying_key().to_did_key()) {
+        return Err(ChangeHandleError::RotationKey);
+    }
+    let mut next = data.next_operation(last.cid());
+    next.also_known_as = also_known_as;
+    let operation = UnsignedOperation::Plc(next).sign(key);
+    plc.submit(&account.did, &operation).await.map_err(ChangeHandleError::Directory)?;
+    app.identity.forget_did(&account.did);
+    Ok(())
+}
+
+/// Returns the aliases of a DID with `handle` as its handle, which is the first that begins with `at://`.
+fn naming(data: &DidData, handle: &Handle) -> Vec<String> {
+    let claim = format!("at://{handle}");
+    let place = data.also_known_as.iter().position(|alias| alias.starts_with("at://")).unwrap_or(0);
+    let mut aliases = data.also_known_as.clone();
+    if aliases.get(place).is_some_and(|alias| alias.starts_with("at://")) {
+        aliases[place].clone_from(&claim);
+    } else {
+        aliases.insert(place, claim.clone());
+    }
+    let mut index = 0;
+    // The directory takes no alias twice.
+    aliases.retain(|alias| {
+        index += 1;
+        index - 1 == place || *alias != claim
+    });
+    aliases
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_handle_takes_the_place_of_the_one_before() {
+        let named = |aliases: &[&str]| {
+            let data = DidData {
+                did: "did:plc:ewvi7nxzyoun6zhxrhs64oiz".parse().unwrap(),
+                rotation_keys: Vec::new(),
+                verification_methods: std::collections::BTreeMap::new(),
+                also_known_as: aliases.iter().map(|alias| (*alias).to_owned()).collect(),
+                services: std::collections::BTreeMap::new(),
+            };
+            naming(&data, &"new.test".parse().unwrap())
+        };
+        assert_eq!(named(&[]), ["at://new.test"]);
+        assert_eq!(named(&["at://old.test"]), ["at://new.test"]);
+        assert_eq!(named(&["https://a.test"]), ["at://new.test", "https://a.test"]);
+        assert_eq!(named(&["https://a.test", "at://old.test", "at://x.test"]), ["https://a.test", "at://new.test", "at://x.test"]);
+        assert_eq!(named(&["at://old.test", "at://new.test"]), ["at://new.test"]);
+        assert_eq!(named(&["at://new.test", "https://a.test"]), ["at://new.test", "https://a.test"]);
+    }
+}
