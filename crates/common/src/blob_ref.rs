@@ -39,6 +39,20 @@ pub fn blob_refs(record: &Value) -> Vec<BlobRef> {
     found
 }
 
+/// Returns the CID of every blob that `record` names, be it in the old form, once each.
+pub fn named_blobs(record: &Value) -> Vec<Cid> {
+    let mut found = Vec::new();
+    walk(record, &mut String::new(), &mut |map, _| {
+        let legacy = || is_legacy(map).then(|| map.get("cid")?.as_str()?.parse().ok()).flatten();
+        if let Some(cid) = parse(map).map(|blob| blob.cid).or_else(legacy)
+            && !found.contains(&cid)
+        {
+            found.push(cid);
+        }
+    });
+    found
+}
+
 /// Returns where the first legacy blob, a map of just `cid` and `mimeType`, stands in `record`.
 pub fn find_legacy_blob(record: &Value) -> Option<String> {
     let mut found = None;

@@ -67,6 +67,12 @@ impl XrpcError {
         Self { retry_after_seconds: Some(seconds), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "NotEnoughResources", message) }
     }
 
+    /// 429: the client asks too much; it shall try again after `seconds`.
+    pub(crate) fn too_many_requests(seconds: u32) -> Self {
+        let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "RateLimitExceeded", "Rate Limit Exceeded");
+        Self { retry_after_seconds: Some(seconds), ..error }
+    }
+
     pub(crate) fn with_cause(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.cause = Some(cause.into());
         self

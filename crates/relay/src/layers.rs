@@ -19,17 +19,25 @@ use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove
 
 use crate::auth::Caller;
 use crate::error::{ErrorName, XrpcError};
+use crate::limits::{self, RateLimits};
 use crate::state::AppState;
 
 /// Puts the layers over `routes`. The last one that is added is the first that a request meets.
 pub(crate) fn apply(routes: Router<AppState>, app: &AppState) -> Router<AppState> {
     let compressible =
         SizeAbove::new(1024).and(NotForContentType::const_new("image/")).and(NotForContentType::const_new("video/"));
-    routes
+    let routes = routes
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(entity_tag))
+        .layer(from_fn(caller_dependence))
         .layer(CompressionLayer::new().compress_when(compressible))
-        .layer(from_fn_with_state(app.clone(), time_limit))
+        .layer(from_fn_with_state(app.clone(), time_limit));
+    // Below CORS, so that pages in browsers can read what a refusal says.
+    let routes = match RateLimits::new(app) {
+        Some(limits) => routes.layer(from_fn_with_state(limits, limits::layer)),
+        None => routes,
+    };
+    routes
         .layer(from_fn(cors))
         .layer(from_fn(log))
 }
@@ -97,6 +105,21 @@ async fn time_limit(State(app): State<AppState>, request: Request, next: Next) -
             XrpcError::new(StatusCode::SERVICE_UNAVAILABLE, "UpstreamTimeout", "The request took too long").into_response()
         }
     }
+}
+
+/// Tells shared caches that an answer of the API depends on who asks, where the handler has not said what holds.
+async fn caller_dependence(request: Request, next: Next) -> Response {
+    let of_api = request.uri().path().starts_with("/xrpc/");
+    let has_caller = request.headers().contains_key(header::AUTHORIZATION);
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    if of_api && !headers.contains_key(header::VARY) {
+        headers.insert(header::VARY, HeaderValue::from_static("Authorization"));
+    }
+    if of_api && has_caller && !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
+    }
+    response
 }
 
 /// Gives JSON answers a weak entity tag, and answers 304 to who has them already.

@@ -18,6 +18,8 @@ mod extract;
 mod firehose;
 pub mod identity;
 mod layers;
+mod limits;
+mod mail;
 pub mod plc_directory;
 mod random;
 mod repo;

@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => cli::main_serve(&args),
         Command::Config(args) => cli::main_config(&args),
         Command::Account(args) => cli::main_account(&args),
+        Command::Code(args) => cli::main_code(&args),
         Command::Health(args) => cli::main_health(&args),
     }
 }

@@ -9,8 +9,11 @@ use std::sync::Arc;
 use common::Did;
 use crypto::seal::{self, MasterKey};
 use crypto::{Curve, KeyError, SigningKey};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use crate::store::email_token::Purpose;
 use crate::store::{Db, StoreError, WriteFailed, meta};
 
 /// The opened secrets of the server.
@@ -80,6 +83,26 @@ impl Secrets {
         let bytes = open_32(&self.master, &signing_key_context(did), sealed)?;
         SigningKey::from_bytes(Curve::K256, &bytes).map_err(SecretError::Key)
     }
+
+    pub(crate) fn seal_code(&self, did: &Did, purpose: Purpose, code: &str) -> Vec<u8> {
+        seal::seal(&self.master, &code_context(did, purpose), code.as_bytes(), crate::random::bytes())
+    }
+
+    pub(crate) fn open_code(&self, did: &Did, purpose: Purpose, sealed: &[u8]) -> Result<String, SecretError> {
+        let opened = seal::open(&self.master, &code_context(did, purpose), sealed).map_err(SecretError::Sealed)?;
+        String::from_utf8(opened.to_vec()).map_err(|_| SecretError::Length)
+    }
+
+    /// Returns what a code is known by in the database; without the server's secret it tells nothing of the code.
+    pub(crate) fn code_digest(&self, purpose: Purpose, code: &str) -> [u8; 32] {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.jwt_secret()).expect("HMAC takes a key of any length");
+        mac.update(format!("e-mail code for {}\0{code}", purpose.as_str()).as_bytes());
+        mac.finalize().into_bytes().into()
+    }
+}
+
+fn code_context(did: &Did, purpose: Purpose) -> String {
+    format!("e-mail code of {did} for {}", purpose.as_str())
 }
 
 fn signing_key_context(did: &Did) -> String {

@@ -87,6 +87,10 @@ impl Server {
                 DRAIN.as_secs()
             );
         }
+        // Mails that nobody waits for; they were promised.
+        if tokio::time::timeout(DRAIN, self.app.mail.idle()).await.is_err() {
+            tracing::warn!("mails were given up that the mail server did not take within {} s", DRAIN.as_secs());
+        }
     }
 }
 
@@ -150,7 +154,10 @@ impl Accept {
 async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken, header_timeout: Duration) {
     // Answers are written whole; waiting to fill a packet would only delay them.
     drop(stream.set_nodelay(true));
+    let begun = CancellationToken::new();
+    let has_begun = begun.clone();
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        has_begun.cancel();
         let mut request = request.map(axum::body::Body::new);
         request.extensions_mut().insert(Peer(peer));
         router.clone().oneshot(request)
@@ -166,8 +173,18 @@ async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, stop: Cancel
         .keep_alive_timeout(Duration::from_secs(20));
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
+    // The timeout for headers runs from the moment that the version of HTTP is known, so it is not enough for who says nothing.
+    let says_nothing = async {
+        if tokio::time::timeout(header_timeout, begun.cancelled()).await.is_ok() {
+            std::future::pending::<()>().await;
+        }
+    };
     let result = tokio::select! {
         result = connection.as_mut() => result,
+        () = says_nothing => {
+            tracing::debug!(%peer, "a connection was closed, since no request came over it in time");
+            return;
+        }
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await

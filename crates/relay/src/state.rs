@@ -13,7 +13,8 @@ use crate::config::{Config, MasterKeySource, Synchronous};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::firehose::Firehose;
 use crate::identity::Identity;
-use crate::repo::Repos;
+use crate::mail::Mailer;
+use crate::repo::{Imports, Repos};
 use crate::secrets::Secrets;
 use crate::store::{self, Db, DbOptions, StoreError};
 
@@ -32,8 +33,10 @@ pub struct App {
     pub(crate) firehose: Arc<Firehose>,
     pub(crate) blobs: BlobStore,
     pub(crate) identity: Identity,
+    pub(crate) mail: Mailer,
     pub(crate) passwords: Passwords,
     pub(crate) did_turns: DidTurns,
+    pub(crate) imports: Imports,
     /// Cancelled when the server stops.
     pub(crate) stop: CancellationToken,
     /// Held for as long as anything here lives.
@@ -51,6 +54,8 @@ pub enum StartError {
     Secrets(String),
     #[error("outgoing connections could not be set up: {0}")]
     Identity(String),
+    #[error("mail could not be set up: {0}. See the section [mail] of the configuration")]
+    Mail(String),
     #[error("could not listen on {address}: {source}. Is another program using the port? Set server.bind to another one")]
     Bind { address: std::net::SocketAddr, source: std::io::Error },
 }
@@ -92,9 +97,12 @@ impl AppState {
         let blobs = BlobStore::open(data_dir.folder("blobs")?)
             .map_err(|source| DataDirError::Io { path: config.data.dir.join("blobs"), source })?;
         let identity = crate::identity::open(&config, as_clock()).map_err(|err| StartError::Identity(err.to_string()))?;
+        let mail = Mailer::open(&config, as_clock()).map_err(StartError::Mail)?;
         Ok(Self(Arc::new(App {
+            mail,
             passwords: Passwords::new(),
             did_turns: DidTurns::new(),
+            imports: Imports::new(data_dir.folder("imports")?),
             stop: CancellationToken::new(),
             config,
             clock,

@@ -16,7 +16,7 @@ use crate::firehose::frames;
 use crate::identity::{PlcClientError, ResolveError};
 use crate::state::{App, AppState};
 use crate::store::account::{self, Account, AccountConflict};
-use crate::store::{StoreError, WriteFailed};
+use crate::store::{StoreError, WriteFailed, reserved_handle};
 
 /// Why an account did not get a handle.
 #[derive(Debug, thiserror::Error)]
@@ -107,7 +107,14 @@ async fn check_allowed(
     allow_reserved: bool,
 ) -> Result<(), ChangeHandleError> {
     let place = check_handle(handle, &app.config.identity.handle_domains, allow_reserved)?;
-    let holder = app.db.read(|conn| account::find_by_handle(conn, handle)).await?;
+    let read = |conn: &rusqlite::Connection| {
+        Ok::<_, StoreError>((account::find_by_handle(conn, handle)?, reserved_handle::covers(conn, handle)?))
+    };
+    let (holder, kept_back) = app.db.read(read).await?;
+    // Whoever has a handle keeps it.
+    if kept_back && !allow_reserved && account.handle.as_ref() != Some(handle) {
+        return Err(HandleRuleError::Reserved.into());
+    }
     if holder.is_some_and(|holder| holder.id != account.id) {
         return Err(ChangeHandleError::Taken(handle.clone()));
     }

@@ -15,10 +15,10 @@ use crate::auth::Scope;
 use crate::error::XrpcError;
 use crate::identity::{PlcClientError, ResolveError};
 use crate::repo::FirstCommit;
-use crate::secrets::Secrets;
+use crate::secrets::{SecretError, Secrets};
 use crate::state::{App, AppState};
 use crate::store::account::{self, AccountConflict};
-use crate::store::{BatchTx, StoreError, WriteFailed, invite};
+use crate::store::{BatchTx, StoreError, WriteFailed, invite, reserved_handle, reserved_key};
 
 /// Who the account is for.
 #[derive(Clone, Debug)]
@@ -79,6 +79,8 @@ pub(crate) enum CreateError {
     Plc(#[source] PlcClientError),
     #[error("the password could not be hashed")]
     Hash(#[source] PasswordsError),
+    #[error("the reserved signing key could not be opened")]
+    Secret(#[source] SecretError),
     #[error("the session could not be made")]
     Session(#[source] Box<SessionError>),
     #[error(transparent)]
@@ -108,6 +110,7 @@ impl From<CreateError> for XrpcError {
                 Self::upstream("The PLC directory did not take the new DID; try again later").with_cause(err)
             }
             CreateError::Hash(err) => err.into(),
+            CreateError::Secret(_) => Self::internal(err),
             CreateError::Session(err) => (*err).into(),
             CreateError::Store(err) => err.into(),
             CreateError::Write(err) => err.into(),
@@ -128,6 +131,7 @@ struct Draft {
     email: Email,
     password_hash: Option<String>,
     invite_code: Option<String>,
+    by_operator: bool,
 }
 
 /// Makes an account and its first session. One with a new DID is active and announced; one that moves here is deactivated until
@@ -148,7 +152,8 @@ pub(crate) async fn create(app: &AppState, new: NewAccount) -> Result<Created, C
     } else {
         None
     };
-    let mut draft = Draft { claim: new.claim, handle: new.handle, email, password_hash: None, invite_code };
+    let by_operator = new.by_operator;
+    let mut draft = Draft { claim: new.claim, handle: new.handle, email, password_hash: None, invite_code, by_operator };
     app.db.read(|conn| check_available(conn, &draft)).await?;
     match (&draft.claim, place) {
         (Claim::New { .. } | Claim::Moving(_), Place::Hosted) => {}
@@ -177,6 +182,9 @@ fn check_available(conn: &rusqlite::Connection, draft: &Draft) -> Result<(), Cre
     {
         return Err(CreateError::Invite);
     }
+    if !draft.by_operator && reserved_handle::covers(conn, &draft.handle)? {
+        return Err(HandleRuleError::Reserved.into());
+    }
     if account::find_by_handle(conn, &draft.handle)?.is_some() {
         return Err(CreateError::HandleTaken(draft.handle.clone()));
     }
@@ -190,7 +198,10 @@ fn check_available(conn: &rusqlite::Connection, draft: &Draft) -> Result<(), Cre
 }
 
 async fn carry_out(app: &App, draft: Draft) -> Result<Created, CreateError> {
-    let key = Secrets::new_signing_key();
+    let key = match &draft.claim {
+        Claim::New { .. } => Secrets::new_signing_key(),
+        Claim::Moving(did) => reserved_or_new_key(app, did).await?,
+    };
     let (did, genesis) = match &draft.claim {
         Claim::New { recovery_key } => {
             let operation = genesis(app, &draft.handle, &key, recovery_key.as_ref());
@@ -217,6 +228,14 @@ async fn carry_out(app: &App, draft: Draft) -> Result<Created, CreateError> {
     let tokens = session::tokens(app, &did, Scope::Access, &issued)?;
     let did_document = genesis.and_then(|genesis| genesis.data(&did)).map(|data| did_document(&data));
     Ok(Created { did, handle, tokens, did_document })
+}
+
+/// Returns the key that was reserved for a DID, which its document may name already, or else a new one.
+async fn reserved_or_new_key(app: &App, did: &Did) -> Result<SigningKey, CreateError> {
+    match app.db.read(|conn| reserved_key::find(conn, did)).await? {
+        Some(key) => app.secrets.open_signing_key(did, &key.sealed).map_err(CreateError::Secret),
+        None => Ok(Secrets::new_signing_key()),
+    }
 }
 
 /// Returns the operation that creates a did:plc for an account of this server.
@@ -276,6 +295,7 @@ fn store(
         AccountConflict::Email => CreateError::EmailTaken(draft.email.clone()),
         AccountConflict::Store(err) => CreateError::Store(err),
     })?;
+    reserved_key::delete(tx, did)?;
     first_commit.store(tx, id, is_new.then_some((did, &draft.handle)))?;
     session::begin(tx, id, None)
 }

@@ -7,13 +7,18 @@
 use std::time::Duration;
 
 use common::{Datetime, Did};
+use tokio::time::Instant;
 
+use super::email_token::{WrongCode, take_code};
+use super::password::{MAX_CHARS, PasswordsError, Verdict};
+use super::session::FAILURE_TAKES;
 use crate::error::XrpcError;
 use crate::firehose::frames;
 use crate::state::{App, AppState};
 use crate::store::account::{self, Account};
 use crate::store::deletion::{self, Deletion, Leftovers};
-use crate::store::{AccountId, BatchTx, StoreError, event};
+use crate::store::email_token::Purpose;
+use crate::store::{AccountId, BatchTx, StoreError, WriteFailed, event};
 
 /// Rows that one transaction deletes.
 const ROWS: usize = 500;
@@ -99,4 +104,74 @@ async fn finish(app: &App, deletion: Deletion) -> Result<usize, XrpcError> {
     }
     app.db.write::<_, XrpcError>(move |tx| Ok(deletion::delete(tx, deletion.account)?)).await?;
     Ok(total)
+}
+
+/// Why an account was not deleted for someone who says that it is theirs.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DeleteError {
+    #[error("Invalid did or password")]
+    Credentials,
+    #[error(transparent)]
+    Code(#[from] WrongCode),
+    #[error("the password could not be checked")]
+    Passwords(#[source] PasswordsError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Write(#[from] WriteFailed),
+}
+
+impl From<DeleteError> for XrpcError {
+    fn from(err: DeleteError) -> Self {
+        match err {
+            DeleteError::Credentials => Self::unauthorized("AuthenticationRequired", err.to_string()),
+            DeleteError::Code(err) => err.into(),
+            DeleteError::Passwords(err) => err.into(),
+            DeleteError::Store(err) => err.into(),
+            DeleteError::Write(err) => err.into(),
+        }
+    }
+}
+
+/// Deletes an account for who knows its password and has a code from its mail.
+///
+/// # Errors
+///
+/// [`DeleteError::Credentials`] whether the account or the password is wrong.
+pub(crate) async fn delete_own(app: &AppState, did: Did, password: &str, code: String) -> Result<(), DeleteError> {
+    let began = Instant::now();
+    let account = match check_password(app, &did, password).await {
+        Err(DeleteError::Credentials) => {
+            tokio::time::sleep_until(began + FAILURE_TAKES).await;
+            return Err(DeleteError::Credentials);
+        }
+        checked => checked?,
+    };
+    let (secrets, owner) = (app.secrets.clone(), did.clone());
+    let removed = app.db.write::<_, DeleteError>(move |tx| {
+        // Taken within the transaction: if the account cannot be removed, the code is good still.
+        Ok(match take_code(tx, &secrets, account, Purpose::DeleteAccount, &code)? {
+            Ok(()) => Ok(remove(tx, account, &owner)?),
+            Err(wrong) => Err(wrong),
+        })
+    });
+    let deletion = removed.await??;
+    finish_soon(app, deletion, &did).await;
+    Ok(())
+}
+
+async fn check_password(app: &App, did: &Did, password: &str) -> Result<AccountId, DeleteError> {
+    if password.chars().count() > MAX_CHARS {
+        return Err(DeleteError::Credentials);
+    }
+    let find = |conn: &rusqlite::Connection| {
+        let Some(found) = account::find_by_did(conn, did)? else { return Ok::<_, StoreError>(None) };
+        Ok(Some((found.id, account::password_hash(conn, found.id)?)))
+    };
+    let found = app.db.read(find).await?;
+    let stored = found.as_ref().and_then(|(_, hash)| hash.clone());
+    match (app.passwords.verify(password, stored).await.map_err(DeleteError::Passwords)?, found) {
+        (Verdict::Right | Verdict::RightWithNewHash(_), Some((id, _))) => Ok(id),
+        (Verdict::Right | Verdict::RightWithNewHash(_) | Verdict::Wrong, _) => Err(DeleteError::Credentials),
+    }
 }

@@ -82,7 +82,10 @@ pub(crate) async fn list_codes(app: &App, account: &Account, earn: bool) -> Resu
     let did = account.did.clone();
     let codes = app.db.read(|conn| invite::list_for_account(conn, &did)).await?;
     let (rules, id, created_at) = (app.config.accounts.clone(), account.id, account.created_at);
-    if !earn || app.db.read(|conn| may_not_earn(conn, account.id)).await? || earned(&rules, &did, created_at, &codes, common::Clock::millis(&*app.clock)) == 0 {
+    if !earn
+        || app.db.read(|conn| may_not_earn(conn, account.id)).await?
+        || earned(&rules, &did, created_at, &codes, common::Clock::millis(&*app.clock)) == 0
+    {
         return Ok(codes);
     }
     let host = app.config.server.public_url.host().to_owned();

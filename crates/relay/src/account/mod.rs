@@ -8,27 +8,43 @@
 //!   ([`session`]).
 
 mod app_password;
+mod availability;
+mod change_email;
 mod change_handle;
 mod create;
 mod delete;
+mod did_operations;
 mod did_turns;
 mod email;
+mod email_token;
 mod handle;
 mod invite;
+mod moderate;
 pub(crate) mod operator;
 mod password;
+mod publish_key;
+mod reset_password;
 mod session;
+mod signing_key;
 mod status;
 #[cfg(test)]
 mod test_support;
 
 pub(crate) use app_password::{create_app_password, revoke_app_password};
+pub(crate) use availability::{Availability, availability};
+pub(crate) use change_email::{confirm_email, update_email};
 pub(crate) use change_handle::change_handle;
 pub(crate) use create::{Claim, NewAccount, create};
+pub(crate) use did_operations::{DidChange, recommended_did, sign_did_change, submit_did_change};
 pub(crate) use did_turns::DidTurns;
-pub(crate) use delete::{delete, finish_deletions};
+pub(crate) use delete::{delete, delete_own, finish_deletions};
 pub(crate) use email::{Email, EmailError};
+pub(crate) use email_token::{ShownCode, mail_code};
 pub(crate) use invite::{create_codes, list_codes};
+pub(crate) use moderate::{Takedown, judge_account, judge_blob, judge_record};
 pub(crate) use password::Passwords;
+pub(crate) use publish_key::publish_key;
+pub(crate) use reset_password::{request_password_reset, reset_password};
 pub(crate) use session::{LoginAttempt, Session, log_in, log_out, refresh, sweep_sessions};
+pub(crate) use signing_key::reserve_signing_key;
 pub(crate) use status::{activate, check_did, counts, deactivate};

@@ -4,12 +4,14 @@ use common::{AtIdentifier, Did, Handle};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
+use super::Email;
 use super::create::{Claim, NewAccount};
+use super::email_token::{ShownCode, good_codes};
 use super::password::MAX_NEW_CHARS;
 use crate::error::XrpcError;
-use crate::state::AppState;
-use crate::store::account::{self, Account};
-use crate::store::{AccountId, session};
+use crate::state::{App, AppState};
+use crate::store::account::{self, Account, AccountConflict};
+use crate::store::{AccountId, app_password, session};
 
 /// Accounts that are read at a time.
 const PAGE: usize = 500;
@@ -45,6 +47,13 @@ pub(crate) struct ResetPassword {
     /// A handle or a DID.
     pub(crate) account: String,
     pub(crate) password: String,
+}
+
+/// Whose codes are to be shown.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct ShowCodes {
+    /// A handle, a DID or an e-mail address.
+    pub(crate) account: String,
 }
 
 impl Drop for CreateAccount {
@@ -107,21 +116,64 @@ pub(crate) async fn list(app: &AppState) -> Result<Vec<AccountSummary>, XrpcErro
 
 /// Gives an account a new password, and ends all of its sessions.
 pub(crate) async fn reset_password(app: &AppState, input: ResetPassword) -> Result<(), XrpcError> {
-    if !(1..=MAX_NEW_CHARS).contains(&input.password.chars().count()) {
+    let account = find(app, &input.account).await?.ok_or_else(|| not_found(&input.account))?;
+    set_password(app, account.id, &input.password).await
+}
+
+/// Gives an account a new password, and ends all of its sessions.
+pub(crate) async fn set_password(app: &App, id: AccountId, password: &str) -> Result<(), XrpcError> {
+    if !(1..=MAX_NEW_CHARS).contains(&password.chars().count()) {
         return Err(XrpcError::invalid_request(format!("A password has 1 to {MAX_NEW_CHARS} characters")));
     }
-    let account = find(app, &input.account).await?;
-    let account = account.ok_or_else(|| {
-        let message = format!("There is no account {} here; `relay account list` shows those that there are", input.account);
-        XrpcError::bad_request("AccountNotFound", message)
-    })?;
-    let (id, hash) = (account.id, app.passwords.hash(&input.password).await?);
+    let hash = app.passwords.hash(password).await?;
     app.db
         .write::<_, XrpcError>(move |tx| {
             account::set_password_hash(tx, id, &hash)?;
             Ok(session::delete_all(tx, id)?)
         })
         .await
+}
+
+/// Takes from an account its password, its app passwords and its sessions. Its owner may still ask for a new password by mail.
+pub(crate) async fn revoke_credentials(app: &App, id: AccountId) -> Result<(), XrpcError> {
+    app.db
+        .write::<_, XrpcError>(move |tx| {
+            account::clear_password_hash(tx, id)?;
+            app_password::delete_all(tx, id)?;
+            Ok(session::delete_all(tx, id)?)
+        })
+        .await
+}
+
+/// Gives an account another e-mail address, not confirmed yet.
+pub(crate) async fn set_email(app: &App, id: AccountId, email: Email) -> Result<(), XrpcError> {
+    app.db
+        .write::<_, XrpcError>(move |tx| {
+            account::set_email(tx, id, email.as_str()).map_err(|err| match err {
+                AccountConflict::Store(err) => err.into(),
+                // A change of the address alone can meet no other conflict.
+                AccountConflict::Did | AccountConflict::Handle | AccountConflict::Email => {
+                    XrpcError::invalid_request(format!("Email already taken: {}", email.as_str()))
+                }
+            })
+        })
+        .await
+}
+
+/// Returns the codes of an account that are good, for someone whose mail does not arrive.
+pub(crate) async fn show_codes(app: &AppState, input: ShowCodes) -> Result<Vec<ShownCode>, XrpcError> {
+    let found = if input.account.contains('@') && !input.account.starts_with('@') {
+        app.db.read(|conn| account::find_by_email(conn, &input.account)).await?
+    } else {
+        find(app, input.account.trim_start_matches('@')).await?
+    };
+    let account = found.ok_or_else(|| not_found(&input.account))?;
+    Ok(good_codes(app, &account).await?)
+}
+
+fn not_found(account: &str) -> XrpcError {
+    let message = format!("There is no account {account} here; `relay account list` shows those that there are");
+    XrpcError::bad_request("AccountNotFound", message)
 }
 
 async fn find(app: &AppState, account: &str) -> Result<Option<Account>, XrpcError> {

@@ -26,7 +26,7 @@ use crate::store::{AccountId, BatchTx, StoreError, WriteFailed, app_password as 
 /// How long a refresh token that was used is good for still.
 const GRACE_MILLIS: i64 = 2 * 3600 * 1000;
 /// How long it takes to be told that signing in failed, at least.
-const FAILURE_TAKES: Duration = Duration::from_millis(350);
+pub(super) const FAILURE_TAKES: Duration = Duration::from_millis(350);
 /// Sessions that an account may have. Scripts that sign in at every run make one each time; the oldest go.
 const MAX_SESSIONS: usize = 1000;
 

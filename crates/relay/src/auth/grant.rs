@@ -4,7 +4,7 @@ use axum::extract::FromRequestParts;
 use common::{AtIdentifier, Did};
 use http::request::Parts;
 
-use super::{Auth, Standard, check_deactivated, check_takedown};
+use super::{Auth, Full, Standard, check_deactivated, check_takedown};
 use crate::error::XrpcError;
 use crate::state::AppState;
 use crate::store::AccountId;
@@ -53,6 +53,12 @@ impl RepoAuth {
 }
 
 impl RepoGrant {
+    /// Grants replacing the caller's own repo, which its owner alone may do, the account deactivated or not.
+    pub(crate) fn for_import(auth: &Auth<Full>) -> Result<Self, XrpcError> {
+        check_takedown(&auth.account)?;
+        Ok(Self { account: auth.account.id, did: auth.account.did.clone() })
+    }
+
     pub(crate) fn account(&self) -> AccountId {
         self.account
     }

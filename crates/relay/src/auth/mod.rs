@@ -5,6 +5,7 @@
 
 mod admin;
 mod grant;
+pub(crate) mod methods;
 mod moderator;
 pub(crate) mod service;
 mod session;

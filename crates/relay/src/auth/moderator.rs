@@ -16,8 +16,7 @@ impl FromRequestParts<AppState> for Moderator {
     type Rejection = XrpcError;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, XrpcError> {
-        if let (Credentials::Bearer(token), Some(moderation)) =
-            (credentials(&parts.headers)?, &app.config.services.moderation)
+        if let (Credentials::Bearer(token), Some(moderation)) = (credentials(&parts.headers)?, &app.config.services.moderation)
         {
             service::verify_from(app, token, method(parts), &moderation.did).await?;
             return Ok(Self(()));

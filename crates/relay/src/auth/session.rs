@@ -9,6 +9,7 @@ use http::request::Parts;
 use super::token::{self, Scope, bad_scope};
 use super::{Admin, Credentials, check_takedown, credentials, missing};
 use crate::error::XrpcError;
+use crate::limits::Meter;
 use crate::state::AppState;
 use crate::store::account::{self, Account};
 
@@ -66,6 +67,7 @@ impl<P: Policy> FromRequestParts<AppState> for Auth<P> {
             Credentials::Bearer(token) => {
                 let (account, scope) = session(app, token, P::SCOPES).await?;
                 super::note_caller(parts, &account);
+                Meter::of(parts).count_account(account.id)?;
                 Ok(Self { account, scope, policy: PhantomData })
             }
             Credentials::None => Err(missing()),

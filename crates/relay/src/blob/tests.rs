@@ -12,7 +12,8 @@ use super::*;
 use crate::clock::SystemClock;
 use crate::store::account::{self, NewAccount};
 use crate::store::blob::{self, BlobRow};
-use crate::store::{AccountId, Db, DbOptions, StoreError, Synchronous};
+use crate::store::deletion::{self, Leftovers};
+use crate::store::{AccountId, BatchTx, Db, DbOptions, StoreError, Synchronous};
 
 const HOUR_MICROS: i64 = 3_600_000_000;
 
@@ -280,8 +281,14 @@ async fn a_deleted_account_keeps_no_blobs() {
         place.upload(account, content).await.unwrap();
         place.write_record(account, "a/1", &[content]).await;
     }
-    let release = move |tx: &mut crate::store::BatchTx<'_>| blob::release_all(tx, alice).map_err(RegisterError::from);
-    place.db.write(release).await.unwrap();
+    for what in Leftovers::ALL {
+        let delete = move |tx: &mut BatchTx<'_>| {
+            // Slices of one, until nothing is left.
+            while deletion::delete_leftovers(tx, alice, what, 1)? > 0 {}
+            Ok::<_, RegisterError>(())
+        };
+        place.db.write(delete).await.unwrap();
+    }
     assert_eq!(place.collect().await, 1);
     assert!(!place.has(b"own").await && place.has(b"shared").await);
 }

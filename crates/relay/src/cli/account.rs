@@ -75,7 +75,7 @@ pub struct ResetPasswordArgs {
 }
 
 /// Where the accounts are.
-enum Accounts {
+pub(super) enum Accounts {
     /// In a data folder that no server has.
     Here(Box<AppState>),
     /// With a server that runs.
@@ -130,7 +130,7 @@ pub(super) async fn run(args: &AccountArgs, env: Vec<(String, String)>) -> Resul
 }
 
 impl Accounts {
-    async fn open(source: &ConfigSourceArgs, env: Vec<(String, String)>) -> Result<Self, CliError> {
+    pub(super) async fn open(source: &ConfigSourceArgs, env: Vec<(String, String)>) -> Result<Self, CliError> {
         let config = source.load(env)?.config;
         let data_dir = config.data.dir.clone();
         match AppState::open(config, Arc::default()).await {

@@ -43,6 +43,8 @@ pub struct DevArgs {
 
 /// The accounts that are ready-made; the password of each is its name with `-password`.
 const ACCOUNTS: [&str; 2] = ["alice", "bob"];
+/// Where the mail is that the server would have sent.
+const MAILBOX: &str = "/_dev/mail";
 const ADMIN_PASSWORD: &str = "admin-password-of-relay-dev";
 
 /// Runs the network until it is asked to stop.
@@ -98,6 +100,7 @@ pub(super) async fn run(args: &DevArgs) -> Result<(), CliError> {
         let ready = json!({
             "pds": format!("http://{address}"),
             "plc": plc_url,
+            "mailbox": format!("http://{address}{MAILBOX}"),
             "pdsPid": std::process::id(),
             "adminPassword": ADMIN_PASSWORD,
             "handleDomain": ".test",
@@ -110,6 +113,7 @@ pub(super) async fn run(args: &DevArgs) -> Result<(), CliError> {
         writeln!(out, "A local AT Protocol network is up.\n")?;
         writeln!(out, "  PDS            {pds}")?;
         writeln!(out, "  PLC directory  {plc_url}")?;
+        writeln!(out, "  Mailbox        {pds}{MAILBOX}")?;
         let kept = if temporary.is_some() { " (temporary, deleted at the end)" } else { "" };
         writeln!(out, "  Data           {}{kept}", data_dir.display())?;
         for account in &accounts {

@@ -4,6 +4,7 @@
 //! arguments and configuration, 1 for all other failures.
 
 pub mod account;
+pub mod code;
 pub mod config;
 pub mod dev;
 mod error;
@@ -41,6 +42,8 @@ pub enum Command {
     Config(config::ConfigArgs),
     /// Manage the accounts of this server
     Account(account::AccountArgs),
+    /// Show the codes that mails carry, for when mail does not arrive
+    Code(code::CodeArgs),
     /// Ask a running server whether it is well; for container health checks
     Health(health::HealthArgs),
 }
@@ -85,6 +88,11 @@ pub fn main_serve(args: &serve::ServeArgs) -> ExitCode {
 /// Runs `relay account`.
 pub fn main_account(args: &account::AccountArgs) -> ExitCode {
     finish(in_runtime(account::run(args, process_env())))
+}
+
+/// Runs `relay code`.
+pub fn main_code(args: &code::CodeArgs) -> ExitCode {
+    finish(in_runtime(code::run(args, process_env())))
 }
 
 fn in_runtime(verb: impl Future<Output = Result<(), CliError>>) -> Result<(), CliError> {
@@ -161,6 +169,7 @@ mod tests {
             "relay account create alice.test --email alice@example.com --password-stdin",
             "relay account list --json",
             "relay account reset-password alice.test",
+            "relay code show alice@example.com --json",
             "relay health --url http://127.0.0.1:2583",
         ] {
             assert!(parse(line.split(' ')).is_ok(), "{line}");

@@ -18,6 +18,8 @@ pub struct Mail {
     pub ordinary: Option<MailRoute>,
     /// Mail by moderators, the ordinary route unless it has its own.
     pub moderation: Option<MailRoute>,
+    /// Whether mail for which there is no server goes to a mailbox in memory, which a page shows to anyone: `relay dev`.
+    pub outbox: bool,
 }
 
 /// A mail server and the sender to use there.
@@ -112,7 +114,7 @@ impl Mail {
             }
             (None, _) => None,
         };
-        Self { ordinary, moderation }
+        Self { ordinary, moderation, outbox: false }
     }
 }
 

@@ -44,7 +44,7 @@ pub use self::{
     limits::Limits,
     logging::{LogFormat, Logging},
     mail::{Mail, MailLogin, MailRoute, MailServer, MailTls},
-    network::{ExtraRoots, Network},
+    network::{ExtraRoots, Network, UpstreamBounds},
     official::{Hint, hints},
     origin::Origin,
     reader::{Effective, Shown},
@@ -149,9 +149,10 @@ impl Config {
             fixed("limits.rate_limits", "false"),
         ]);
         let (mut config, _) = Self::read(sources)?;
-        // These two need not be text, nor be read back from it.
+        // These need not be text, nor be read back from it.
         config.secrets.master_key = MasterKeySource::DataDir(options.data_dir.join("master.key"));
         config.data.dir.clone_from(&options.data_dir);
+        config.mail.outbox = true;
         config.secrets.admin_password.clone_from(&options.admin_password);
         Ok(config)
     }

@@ -4,6 +4,7 @@ use std::{
     fmt,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
+    time::Duration,
 };
 
 use rustls::pki_types::{CertificateDer, pem::PemObject};
@@ -25,6 +26,25 @@ pub struct Network {
     pub dns_servers: Option<Vec<SocketAddr>>,
     /// Certificate authorities to trust besides the public ones.
     pub extra_roots: Option<ExtraRoots>,
+    /// Bounds on services that calls are passed on to. There is no setting for them; tests are less patient.
+    pub upstream: UpstreamBounds,
+}
+
+/// How much a service that answers a call may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UpstreamBounds {
+    /// Time from when the call was sent until the head of the answer.
+    pub head: Duration,
+    /// Time for the body of the answer.
+    pub body: Duration,
+    /// The largest body of an answer.
+    pub body_bytes: u64,
+}
+
+impl Default for UpstreamBounds {
+    fn default() -> Self {
+        Self { head: Duration::from_secs(10), body: Duration::from_secs(120), body_bytes: 10 << 20 }
+    }
 }
 
 /// Certificates out of a PEM file.
@@ -56,6 +76,7 @@ impl Network {
             trusted_proxies: reader.list("network.trusted_proxies", IpRange::parse).unwrap_or_default(),
             dns_servers,
             extra_roots: read_roots(reader),
+            upstream: UpstreamBounds::default(),
         }
     }
 }

@@ -437,6 +437,11 @@ impl MailAddress {
         Ok(Self(text.to_owned()))
     }
 
+    /// Reads an address, with a display name or without; `None` when it is none.
+    pub fn new(text: &str) -> Option<Self> {
+        Self::parse(text).ok()
+    }
+
     /// Returns the address as it is written in a header, display name included.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -8,7 +8,8 @@ use axum::{Json, Router};
 use tokio_util::sync::CancellationToken;
 
 use super::SOCKET;
-use crate::account::operator::{self, AccountSummary, CreateAccount, Created, ResetPassword};
+use crate::account::ShownCode;
+use crate::account::operator::{self, AccountSummary, CreateAccount, Created, ResetPassword, ShowCodes};
 use crate::error::XrpcError;
 use crate::state::AppState;
 
@@ -30,6 +31,7 @@ pub(crate) async fn serve(app: AppState, data_dir: &Path, stop: CancellationToke
     let routes = Router::new()
         .route("/accounts", get(list).post(create))
         .route("/accounts/reset-password", post(reset_password))
+        .route("/codes", post(show_codes))
         .with_state(app);
     if let Err(err) = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await {
         tracing::warn!(error = &err as &dyn std::error::Error, "the control socket ended");
@@ -47,4 +49,8 @@ async fn create(State(app): State<AppState>, Json(input): Json<CreateAccount>) -
 
 async fn reset_password(State(app): State<AppState>, Json(input): Json<ResetPassword>) -> Result<Json<()>, XrpcError> {
     operator::reset_password(&app, input).await.map(Json)
+}
+
+async fn show_codes(State(app): State<AppState>, Json(input): Json<ShowCodes>) -> Result<Json<Vec<ShownCode>>, XrpcError> {
+    operator::show_codes(&app, input).await.map(Json)
 }

@@ -1,11 +1,17 @@
 //! Bodies.
 
+use std::convert::Infallible;
+
+use axum::body::Body;
 use axum::extract::{FromRequest, Request};
+use axum::response::Response;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
-use http::{HeaderMap, StatusCode};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
+use tower::{ServiceExt as _, service_fn};
+use tower_http::decompression::{DecompressionBody, RequestDecompression};
 
 use crate::error::XrpcError;
 
@@ -102,13 +108,34 @@ pub(crate) async fn no_body(request: Request) -> Result<(), XrpcError> {
     }
 }
 
+/// Returns the body, unpacked if it came compressed, and the size that was announced for it, if one was.
+pub(crate) async fn unpacked(request: Request) -> Result<(Body, Option<u64>), XrpcError> {
+    let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    match request.headers().get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
+        None | Some(b"identity") => Ok((request.into_body(), announced)),
+        Some(b"gzip") => {
+            // The decompression is made for services; one that gives the body back makes a function of it.
+            let give_back = service_fn(|request: Request<DecompressionBody<Body>>| async move {
+                Ok::<_, Infallible>(Response::new(request.into_body()))
+            });
+            let Ok(response) = RequestDecompression::new(give_back).oneshot(request).await;
+            Ok((Body::new(response.into_body()), None))
+        }
+        Some(_) => Err(XrpcError::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UnsupportedMediaType",
+            "Unsupported Content-Encoding; send the body as it is, or with gzip",
+        )),
+    }
+}
+
 async fn read(request: Request, limit: usize) -> Result<Bytes, XrpcError> {
     let too_large = || XrpcError::new(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLargeError", "request entity too large");
-    let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let (body, announced) = unpacked(request).await?;
     if announced.is_some_and(|bytes| bytes > limit as u64) {
         return Err(too_large());
     }
-    match http_body_util::Limited::new(request.into_body(), limit).collect().await {
+    match http_body_util::Limited::new(body, limit).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(err) if err.is::<http_body_util::LengthLimitError>() => Err(too_large()),
         Err(err) => Err(XrpcError::invalid_request("The request body could not be read").with_cause(err)),

@@ -3,5 +3,5 @@
 mod input;
 mod params;
 
-pub(crate) use input::{RecordJson, XrpcJson, body_of, no_body};
+pub(crate) use input::{RecordJson, XrpcJson, body_of, no_body, unpacked};
 pub(crate) use params::{FromParams, Params, XrpcQuery};

@@ -90,6 +90,13 @@ impl PlcClient {
         serde_json::from_slice(&reply.body).map_err(PlcClientError::Answer)
     }
 
+    /// Returns the operations in force, the first one first.
+    pub async fn log(&self, did: &Did) -> Result<Vec<Operation>, PlcClientError> {
+        let reply = self.http.get_json(&self.url(did, "/log")?, MAX_BYTES).await?;
+        let reply = check(did, reply)?;
+        serde_json::from_slice(&reply.body).map_err(PlcClientError::Answer)
+    }
+
     /// Submits an operation. The answer's body does not matter: it is a plain `OK` in the public directory.
     pub async fn submit(&self, did: &Did, operation: &Operation) -> Result<(), PlcClientError> {
         let reply = self.http.post_json(&self.url(did, "")?, operation, MAX_BYTES).await?;

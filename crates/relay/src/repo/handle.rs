@@ -10,6 +10,7 @@ use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter};
 use tokio::sync::Mutex;
 
+use super::duplicates::PendingLink;
 use super::fresh::{Fresh, FreshNode};
 use crate::store::AccountId;
 
@@ -38,6 +39,8 @@ pub(super) struct RepoState {
     pub(super) fresh: Fresh,
     /// Nodes that commits carry to the table, until those are durable: no reader finds them before.
     pub(super) spilled: VecDeque<(u64, FreshNode)>,
+    /// Changes of backlinks, likewise.
+    pub(super) links: VecDeque<(u64, PendingLink)>,
     pub(super) key: Arc<SigningKey>,
     /// Grows each time that the head is read from the store anew.
     pub(super) generation: u64,

@@ -13,14 +13,17 @@
 //! - A write takes its place in the write queue before it is prepared, and there is no await between the change of the head in
 //!   memory and the commit being queued: a caller that goes away leaves either nothing or a whole write.
 
+mod duplicates;
 mod export;
 mod fresh;
 mod handle;
+mod import;
 mod nodes;
 mod prepare;
 mod snapshot;
 mod write;
 
 pub(crate) use export::export;
+pub(crate) use import::{ImportError, Imports, StagingError};
 pub(crate) use snapshot::{RepoSnapshot, SnapshotError};
 pub(crate) use write::{CommitMeta, FirstCommit, Record, Repos, Swap, Write, WriteError};

@@ -8,6 +8,7 @@ use crypto::SigningKey;
 use repo_engine::{Action, Change, Commit, Key, Node, Op, Tree, UnsignedCommit, car};
 use rusqlite::Connection;
 
+use super::duplicates::{self, PendingLink};
 use super::fresh::{Fresh, NodeChanges};
 use super::handle::{RepoHandle, RepoState};
 use super::nodes::{NodeCache, RepoNodes};
@@ -41,6 +42,7 @@ pub(super) struct PreparedCommit {
     fresh: Fresh,
     nodes: NodeChanges,
     ops: Vec<Op>,
+    links: Vec<PendingLink>,
     event: FrameParts,
 }
 
@@ -60,6 +62,11 @@ pub(super) fn prepare(context: &Context<'_>) -> Result<Option<Box<PreparedCommit
     let mut changed = context.writes.is_empty();
     for write in context.writes {
         changed |= apply(&mut tree, write)?;
+        if let Write::CreateUnique { key, record } = write {
+            for duplicate in duplicates::find(conn, handle.account, &state.links, key, record)? {
+                tree.delete(&duplicate)?;
+            }
+        }
     }
     if !changed {
         return Ok(None);
@@ -97,7 +104,9 @@ pub(super) fn prepare(context: &Context<'_>) -> Result<Option<Box<PreparedCommit
         fresh_nodes: fresh.encode(),
     };
     let meta = CommitMeta { cid: commit.cid, rev };
-    let prepared = PreparedCommit { meta, previous: state.head, row, fresh, nodes, ops: change.ops, event };
+    let ops = change.ops;
+    let links = duplicates::pending(&ops, |op| op.action.cid().map(|cid| written(context.writes, &op.key, cid)));
+    let prepared = PreparedCommit { meta, previous: state.head, row, fresh, nodes, ops, links, event };
     Ok(Some(Box::new(prepared)))
 }
 
@@ -110,7 +119,7 @@ fn apply(tree: &mut Tree<&RepoNodes<'_>>, write: &Write) -> Result<bool, WriteEr
         Swap::Absent | Swap::Is(_) => Err(WriteError::RecordSwap { actual }),
     };
     match write {
-        Write::Create { key, record } => match tree.put(key, record.cid)? {
+        Write::Create { key, record } | Write::CreateUnique { key, record } => match tree.put(key, record.cid)? {
             None => Ok(true),
             Some(_) => Err(WriteError::RecordExists(key.clone())),
         },
@@ -143,7 +152,10 @@ fn event_blocks(commit: &Commit, change: &Change, writes: &[Write]) -> Vec<u8> {
     let written: HashSet<Cid> = change.ops.iter().filter_map(|op| op.action.cid()).collect();
     let records = || {
         writes.iter().filter_map(|write| match write {
-            Write::Create { record, .. } | Write::Update { record, .. } | Write::Put { record, .. } => Some(record),
+            Write::Create { record, .. }
+            | Write::CreateUnique { record, .. }
+            | Write::Update { record, .. }
+            | Write::Put { record, .. } => Some(record),
             Write::Delete { .. } | Write::DeleteIfThere { .. } => None,
         })
     };
@@ -171,7 +183,11 @@ fn event_blocks(commit: &Commit, change: &Change, writes: &[Write]) -> Vec<u8> {
 /// Checks that the blobs that records refer to were uploaded, and are what the records say.
 fn check_blobs(conn: &Connection, account: AccountId, writes: &[Write]) -> Result<(), WriteError> {
     for write in writes {
-        let (Write::Create { record, .. } | Write::Update { record, .. } | Write::Put { record, .. }) = write else {
+        let (Write::Create { record, .. }
+        | Write::CreateUnique { record, .. }
+        | Write::Update { record, .. }
+        | Write::Put { record, .. }) = write
+        else {
             continue;
         };
         for reference in &record.blobs {
@@ -198,6 +214,7 @@ impl PreparedCommit {
         state.fresh = self.fresh.clone();
         state.ticket = ticket;
         state.spilled.extend(self.nodes.insert.iter().map(|node| (ticket, node.clone())));
+        state.links.extend(self.links.iter().map(|link| (ticket, link.clone())));
     }
 
     /// Stores the commit, in the transaction of its batch.
@@ -259,12 +276,16 @@ impl PreparedCommit {
 /// Returns the record that a write put under `key`.
 fn written<'w>(writes: &'w [Write], key: &Key, cid: Cid) -> &'w super::write::Record {
     let found = writes.iter().rev().find_map(|write| match write {
-        Write::Create { key: k, record } | Write::Update { key: k, record } | Write::Put { key: k, record, .. }
+        Write::Create { key: k, record }
+        | Write::CreateUnique { key: k, record }
+        | Write::Update { key: k, record }
+        | Write::Put { key: k, record, .. }
             if k == key && record.cid == cid =>
         {
             Some(record)
         }
         Write::Create { .. }
+        | Write::CreateUnique { .. }
         | Write::Update { .. }
         | Write::Put { .. }
         | Write::Delete { .. }

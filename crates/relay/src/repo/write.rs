@@ -39,6 +39,8 @@ pub(crate) enum Swap {
 pub(crate) enum Write {
     /// The record must not exist.
     Create { key: Key, record: Record },
+    /// The record must not exist; those of its collection that have its subject are deleted. It is alone in its commit.
+    CreateUnique { key: Key, record: Record },
     /// The record must exist.
     Update { key: Key, record: Record },
     /// Creates or updates; writing what is there is no change.
@@ -107,13 +109,13 @@ impl From<rusqlite::Error> for WriteError {
 /// The repos of this server.
 #[derive(Debug)]
 pub(crate) struct Repos {
-    db: Arc<Db>,
-    clock: Arc<dyn Clock>,
+    pub(super) db: Arc<Db>,
+    pub(super) clock: Arc<dyn Clock>,
     secrets: Arc<Secrets>,
     nodes: NodeCache,
-    handles: RepoHandles,
+    pub(super) handles: RepoHandles,
     /// Distinguishes our revs from those of another process in the same microsecond.
-    clock_id: u16,
+    pub(super) clock_id: u16,
     /// The last TID that was given to a record.
     last_tid: AtomicU64,
 }
@@ -187,7 +189,7 @@ impl Repos {
     }
 
     /// Returns the newest head, which is read from the store when memory has none, or one that stands on a failed commit.
-    fn newest<'s>(
+    pub(super) fn newest<'s>(
         &self,
         conn: &rusqlite::Connection,
         handle: &RepoHandle,
@@ -198,6 +200,9 @@ impl Repos {
                 let durable = handle.durable_ticket();
                 while state.spilled.front().is_some_and(|(ticket, _)| *ticket <= durable) {
                     state.spilled.pop_front();
+                }
+                while state.links.front().is_some_and(|(ticket, _)| *ticket <= durable) {
+                    state.links.pop_front();
                 }
                 return Ok(slot.insert(state));
             }
@@ -215,6 +220,7 @@ impl Repos {
             data: row.data,
             fresh: super::fresh::Fresh::decode(&row.fresh_nodes)?,
             spilled: std::collections::VecDeque::new(),
+            links: std::collections::VecDeque::new(),
             key,
             generation,
             ticket: handle.durable_ticket(),

@@ -3,7 +3,7 @@
 use common::{Cid, Codec, Did, Handle, Tid};
 use rusqlite::{Connection, OptionalExtension as _, Row, ffi, params};
 
-use super::{AccountId, StoreError, expect_one_row, row};
+use super::{AccountId, StoreError, email_token, expect_one_row, row};
 
 /// An account that is hosted here.
 #[derive(Clone, Debug)]
@@ -160,6 +160,12 @@ pub(crate) fn password_hash(conn: &Connection, id: AccountId) -> Result<Option<S
     Ok(conn.prepare_cached(sql)?.query_row([id.0], |row| row.get(0)).optional()?.flatten())
 }
 
+/// Takes from an account its password, so that nobody can sign in with one.
+pub(crate) fn clear_password_hash(conn: &Connection, id: AccountId) -> Result<(), StoreError> {
+    let sql = "UPDATE account SET password_hash = NULL WHERE id = ?1";
+    expect_one_row("account", conn.prepare_cached(sql)?.execute([id.0])?)
+}
+
 pub(crate) fn set_password_hash(conn: &Connection, id: AccountId, hash: &str) -> Result<(), StoreError> {
     let sql = "UPDATE account SET password_hash = ?2 WHERE id = ?1";
     expect_one_row("account", conn.prepare_cached(sql)?.execute(params![id.0, hash])?)
@@ -200,6 +206,24 @@ pub(crate) fn delete(conn: &Connection, id: AccountId) -> Result<(), StoreError>
     expect_one_row("account", conn.prepare_cached("DELETE FROM account WHERE id = ?1")?.execute([id.0])?)
 }
 
+/// Notes that an account's address was confirmed.
+pub(crate) fn confirm_email(conn: &Connection, id: AccountId, now: i64) -> Result<(), StoreError> {
+    let sql = "UPDATE account SET email_confirmed_at = ?2 WHERE id = ?1";
+    expect_one_row("account", conn.prepare_cached(sql)?.execute(params![id.0, now])?)
+}
+
+/// Gives an account another e-mail address, which is not confirmed. Codes that were sent to the old one are good no more.
+///
+/// # Errors
+///
+/// [`AccountConflict::Email`] when it belongs to another.
+pub(crate) fn set_email(conn: &Connection, id: AccountId, email: &str) -> Result<(), AccountConflict> {
+    let sql = "UPDATE account SET email = ?2, email_confirmed_at = NULL WHERE id = ?1";
+    let changed = conn.prepare_cached(sql)?.execute(params![id.0, email.to_lowercase()])?;
+    email_token::delete_all(conn, id)?;
+    Ok(expect_one_row("account", changed)?)
+}
+
 /// Returns the account's signing key, sealed.
 pub(crate) fn sealed_signing_key(conn: &Connection, id: AccountId) -> Result<Vec<u8>, StoreError> {
     let sql = "SELECT signing_key FROM account WHERE id = ?1";
@@ -211,6 +235,19 @@ pub(crate) fn list(conn: &Connection, after: AccountId, limit: usize) -> Result<
     let sql = format!("SELECT {COLUMNS} FROM account WHERE id > ?1 ORDER BY id LIMIT ?2");
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query(params![after.0, limit as i64])?;
+    let mut accounts = Vec::new();
+    while let Some(row) = rows.next()? {
+        accounts.push(from_row(row)?);
+    }
+    Ok(accounts)
+}
+
+/// Lists accounts whose e-mail address contains `email`, in the order in which they were made, after `after`; all when it is
+/// empty.
+pub(crate) fn search(conn: &Connection, email: &str, after: AccountId, limit: usize) -> Result<Vec<Account>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM account WHERE id > ?1 AND (?2 = '' OR instr(email, ?2) > 0) ORDER BY id LIMIT ?3");
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![after.0, email.to_lowercase(), limit as i64])?;
     let mut accounts = Vec::new();
     while let Some(row) = rows.next()? {
         accounts.push(from_row(row)?);

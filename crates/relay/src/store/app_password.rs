@@ -67,6 +67,12 @@ pub(crate) fn count(conn: &Connection, account: AccountId) -> Result<usize, Stor
     Ok(conn.prepare_cached(sql)?.query_row([account.0], |row| row.get::<_, i64>(0))? as usize)
 }
 
+/// Deletes all app passwords of an account.
+pub(crate) fn delete_all(conn: &Connection, account: AccountId) -> Result<(), StoreError> {
+    conn.prepare_cached("DELETE FROM app_password WHERE account = ?1")?.execute([account.0])?;
+    Ok(())
+}
+
 /// Deletes an app password; nothing happens when there is none of that name.
 pub(crate) fn delete(conn: &Connection, account: AccountId, name: &str) -> Result<(), StoreError> {
     let sql = "DELETE FROM app_password WHERE account = ?1 AND name = ?2";

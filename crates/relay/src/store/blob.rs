@@ -85,6 +85,36 @@ pub(crate) fn refer(conn: &Connection, account: AccountId, path: &str, cid: &Cid
     Ok(true)
 }
 
+/// Notes that the record at `path` refers to a blob, be it here or not; it is permanent as soon as it is.
+pub(crate) fn refer_ahead(conn: &Connection, account: AccountId, path: &str, cid: &Cid, rev: Tid) -> Result<(), StoreError> {
+    let sql = "INSERT OR REPLACE INTO blob_ref (account, path, cid, rev) VALUES (?1, ?2, ?3, ?4)";
+    conn.prepare_cached(sql)?.execute(params![account.0, path, cid.digest(), rev_value(rev)])?;
+    let sql = "UPDATE blob SET temporary = 0 WHERE account = ?1 AND cid = ?2 AND temporary = 1";
+    conn.prepare_cached(sql)?.execute(params![account.0, cid.digest()])?;
+    Ok(())
+}
+
+/// Lists blobs that records refer to and that are not here, by CID after `cursor`, each with one of the records.
+pub(crate) fn list_missing(
+    conn: &Connection,
+    account: AccountId,
+    cursor: Option<&Cid>,
+    limit: usize,
+) -> Result<Vec<(Cid, String)>, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT cid, min(path) AS path FROM blob_ref AS ref WHERE account = ?1 AND cid > ?2
+         AND NOT EXISTS (SELECT 1 FROM blob WHERE account = ref.account AND cid = ref.cid)
+         GROUP BY cid ORDER BY cid LIMIT ?3",
+    )?;
+    let after: &[u8] = cursor.map_or(&[], |cid| cid.digest());
+    let mut rows = statement.query(params![account.0, after, limit as i64])?;
+    let mut missing = Vec::new();
+    while let Some(row) = rows.next()? {
+        missing.push((row::cid(row, "blob_ref", "cid", Codec::Raw)?, row.get("path")?));
+    }
+    Ok(missing)
+}
+
 /// Forgets what the record at `path` referred to. A blob to which nothing refers any more is temporary again, from now on.
 pub(crate) fn drop_references(tx: &BatchTx<'_>, account: AccountId, path: &str) -> Result<(), StoreError> {
     let dropped: Vec<Vec<u8>> = {
@@ -144,14 +174,6 @@ pub(crate) fn delete_expired(tx: &BatchTx<'_>, before_millis: i64, limit: usize)
         cids.push(row::cid(row, "blob", "cid", Codec::Raw)?);
     }
     Ok(cids)
-}
-
-/// Gives up all blobs of an account that is deleted: the next collection removes those that no other account has.
-pub(crate) fn release_all(tx: &BatchTx<'_>, account: AccountId) -> Result<(), StoreError> {
-    tx.prepare_cached("DELETE FROM blob_ref WHERE account = ?1")?.execute([account.0])?;
-    let sql = "UPDATE blob SET temporary = 1, created_at = 0, takedown_ref = NULL WHERE account = ?1";
-    tx.prepare_cached(sql)?.execute([account.0])?;
-    Ok(())
 }
 
 /// Returns why a blob was taken down: the moderator's reference, which may be empty; the outer `None` when there is no such

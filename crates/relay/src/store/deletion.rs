@@ -17,13 +17,14 @@ pub(crate) struct Deletion {
 pub(crate) enum Leftovers {
     Records,
     Nodes,
+    Backlinks,
     BlobReferences,
     /// Blobs keep their rows until their bytes are collected.
     Blobs,
 }
 
 impl Leftovers {
-    pub(crate) const ALL: [Self; 4] = [Self::Records, Self::Nodes, Self::BlobReferences, Self::Blobs];
+    pub(crate) const ALL: [Self; 5] = [Self::Records, Self::Nodes, Self::Backlinks, Self::BlobReferences, Self::Blobs];
 }
 
 pub(crate) fn insert(tx: &BatchTx<'_>, new: Deletion) -> Result<(), StoreError> {
@@ -58,6 +59,10 @@ pub(crate) fn delete_leftovers(
             "DELETE FROM record WHERE repo = ?1 AND path IN (SELECT path FROM record WHERE repo = ?1 LIMIT ?2)"
         }
         Leftovers::Nodes => "DELETE FROM node WHERE repo = ?1 AND cid IN (SELECT cid FROM node WHERE repo = ?1 LIMIT ?2)",
+        Leftovers::Backlinks => {
+            "DELETE FROM backlink WHERE repo = ?1 AND (kind, subject, rkey) IN
+               (SELECT kind, subject, rkey FROM backlink WHERE repo = ?1 LIMIT ?2)"
+        }
         Leftovers::BlobReferences => {
             "DELETE FROM blob_ref WHERE account = ?1 AND (path, cid) IN
                (SELECT path, cid FROM blob_ref WHERE account = ?1 LIMIT ?2)"

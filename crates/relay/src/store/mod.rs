@@ -11,16 +11,21 @@
 
 pub(crate) mod account;
 pub(crate) mod app_password;
+pub(crate) mod backlink;
 pub(crate) mod blob;
 mod db;
 pub(crate) mod deletion;
+pub(crate) mod email_token;
 pub(crate) mod event;
 pub(crate) mod invite;
 pub(crate) mod meta;
 mod migrate;
+pub(crate) mod preference;
+pub(crate) mod recent;
 pub(crate) mod record;
 pub(crate) mod repo;
 pub(crate) mod reserved_handle;
+pub(crate) mod reserved_key;
 pub(crate) mod row;
 pub(crate) mod session;
 pub(crate) mod standing;

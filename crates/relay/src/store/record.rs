@@ -4,7 +4,7 @@ use common::{Cid, Codec, Tid};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::row::{self, rev_value};
-use super::{AccountId, StoreError, expect_one_row};
+use super::{AccountId, StoreError, backlink, expect_one_row};
 
 /// A record as it is stored.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub(crate) fn insert(
         rev_value(rev),
         block
     ])?;
-    Ok(())
+    backlink::note(conn, repo, path, block)
 }
 
 pub(crate) fn update(
@@ -40,19 +40,21 @@ pub(crate) fn update(
     rev: Tid,
     block: &[u8],
 ) -> Result<(), StoreError> {
+    backlink::forget(conn, repo, path)?;
     let sql = "UPDATE record SET cid = ?3, rev = ?4, block = ?5 WHERE repo = ?1 AND path = ?2";
     let changed = conn.prepare_cached(sql)?.execute(params![repo.0, path, cid.digest(), rev_value(rev), block])?;
-    expect_one_row("record", changed)
+    expect_one_row("record", changed)?;
+    backlink::note(conn, repo, path, block)
 }
 
 pub(crate) fn delete(conn: &Connection, repo: AccountId, path: &str) -> Result<(), StoreError> {
+    backlink::forget(conn, repo, path)?;
     let sql = "DELETE FROM record WHERE repo = ?1 AND path = ?2";
     expect_one_row("record", conn.prepare_cached(sql)?.execute(params![repo.0, path])?)
 }
 
 pub(crate) fn find(conn: &Connection, repo: AccountId, path: &str) -> Result<Option<RecordRow>, StoreError> {
-    let mut statement =
-        conn.prepare_cached("SELECT cid, block, takedown_ref FROM record WHERE repo = ?1 AND path = ?2")?;
+    let mut statement = conn.prepare_cached("SELECT cid, block, takedown_ref FROM record WHERE repo = ?1 AND path = ?2")?;
     let mut rows = statement.query(params![repo.0, path])?;
     rows.next()?.map(from_row).transpose()
 }
@@ -66,7 +68,11 @@ fn from_row(row: &rusqlite::Row<'_>) -> Result<RecordRow, StoreError> {
 }
 
 /// Returns the CID of a record, and why it was taken down: the moderator's reference, which may be empty.
-pub(crate) fn takedown_ref(conn: &Connection, repo: AccountId, path: &str) -> Result<Option<(Cid, Option<String>)>, StoreError> {
+pub(crate) fn takedown_ref(
+    conn: &Connection,
+    repo: AccountId,
+    path: &str,
+) -> Result<Option<(Cid, Option<String>)>, StoreError> {
     let mut statement = conn.prepare_cached("SELECT cid, takedown_ref FROM record WHERE repo = ?1 AND path = ?2")?;
     let mut rows = statement.query(params![repo.0, path])?;
     let Some(row) = rows.next()? else { return Ok(None) };
@@ -178,6 +184,23 @@ pub(crate) fn page_after(
     let mut page = Vec::with_capacity(limit);
     while let Some(row) = rows.next()? {
         page.push((row.get(0)?, row::cid(row, "record", "cid", Codec::DagCbor)?, row.get(2)?));
+    }
+    Ok(page)
+}
+
+/// Returns path and CID of at most `limit` records after the path `after`, in order.
+pub(crate) fn paths_after(
+    conn: &Connection,
+    repo: AccountId,
+    after: &str,
+    limit: usize,
+) -> Result<Vec<(String, Cid)>, StoreError> {
+    let sql = "SELECT path, cid FROM record WHERE repo = ?1 AND path > ?2 ORDER BY path LIMIT ?3";
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query(params![repo.0, after, limit as i64])?;
+    let mut page = Vec::new();
+    while let Some(row) = rows.next()? {
+        page.push((row.get(0)?, row::cid(row, "record", "cid", Codec::DagCbor)?));
     }
     Ok(page)
 }

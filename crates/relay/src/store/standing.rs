@@ -35,12 +35,7 @@ pub(crate) fn set_takedown(conn: &Connection, account: AccountId, to: Option<&st
 }
 
 /// Says whether an account earns invite codes, and why not.
-pub(crate) fn set_invites(
-    conn: &Connection,
-    account: AccountId,
-    disabled: bool,
-    note: Option<&str>,
-) -> Result<(), StoreError> {
+pub(crate) fn set_invites(conn: &Connection, account: AccountId, disabled: bool, note: Option<&str>) -> Result<(), StoreError> {
     let sql = "UPDATE account SET invites_disabled = ?2, invite_note = ?3 WHERE id = ?1";
     expect_one_row("account", conn.prepare_cached(sql)?.execute(params![account.0, disabled, note])?)
 }

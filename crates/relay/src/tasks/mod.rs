@@ -1,6 +1,7 @@
 //! Periodic work, supervised: a task that panics is logged and goes on with its next turn, and all stop with the server.
 
 pub(crate) mod blob_gc;
+mod crawl;
 mod prune;
 
 use std::future::Future;
@@ -13,6 +14,7 @@ use crate::state::AppState;
 
 /// Starts all tasks.
 pub(crate) fn start(app: &AppState, tracker: &TaskTracker) {
+    crawl::start(app, tracker);
     every(app, tracker, "prune events", Duration::from_secs(600), prune::run_once);
     every(app, tracker, "collect blobs", Duration::from_secs(3600), blob_gc::run_once);
     every(app, tracker, "finish deletions", Duration::from_secs(600), crate::account::finish_deletions);

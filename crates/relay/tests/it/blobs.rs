@@ -18,7 +18,7 @@ impl User {
         self.post_bytes(UPLOAD, content_type, bytes.to_vec()).await.good().json()["blob"].clone()
     }
 
-    async fn upload_png(&self, tail: &str) -> Value {
+    async fn upload_image(&self, tail: &str) -> Value {
         self.upload("image/png", &[PNG, tail.as_bytes()].concat()).await
     }
 
@@ -51,7 +51,10 @@ async fn an_upload_names_what_it_stored() {
     let pds = TestPds::start().await;
     let alice = pds.create_account("alice").await;
     let reply = alice.post_bytes(UPLOAD, "text/plain; charset=utf-8", b"hello world".to_vec()).await.good();
-    assert_snapshot!(reply.text(), @"");
+    assert_snapshot!(
+        reply.text(),
+        @r#"{"blob":{"$type":"blob","ref":{"$link":"bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e"},"mimeType":"text/plain","size":11}}"#
+    );
     assert_eq!(alice.upload("text/plain", b"hello world").await, reply.json()["blob"], "the same bytes are the same blob");
     let cid = Cid::raw(b"hello world").to_string();
     assert_eq!(cid_of(&reply.json()["blob"]), cid);
@@ -61,7 +64,9 @@ async fn an_upload_names_what_it_stored() {
 async fn the_type_is_what_the_bytes_say_or_else_the_sender() {
     let pds = TestPds::start().await;
     let alice = pds.create_account("alice").await;
-    let stored = async |content_type: &str, bytes: &[u8]| alice.upload(content_type, bytes).await["mimeType"].as_str().unwrap().to_owned();
+    let stored = async |content_type: &str, bytes: &[u8]| {
+        alice.upload(content_type, bytes).await["mimeType"].as_str().unwrap().to_owned()
+    };
     assert_eq!(stored("application/octet-stream", PNG).await, "image/png");
     assert_eq!(stored("*/*", b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01").await, "image/jpeg");
     assert_eq!(stored("video/mp4", b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom").await, "video/mp4");
@@ -158,7 +163,7 @@ async fn two_accounts_may_hold_the_same_bytes() {
 async fn a_reference_that_misstates_its_blob_is_refused() {
     let pds = TestPds::start().await;
     let alice = pds.create_account("alice").await;
-    let blob = alice.upload_png("").await;
+    let blob = alice.upload_image("").await;
     let with = |field: &str, value: Value| {
         let mut blob = blob.clone();
         blob[field] = value;
@@ -180,7 +185,7 @@ async fn a_reference_that_misstates_its_blob_is_refused() {
     // The schema of a known type has its own opinion.
     let text = alice.upload("text/plain", b"no picture").await;
     assert_eq!(alice.put_record(PROFILE, "self", json!({ "avatar": text })).await.status, 400);
-    let large = alice.upload("image/png", &[PNG, &[0; 1_000_000]].concat()).await;
+    let large = alice.upload("image/png", &[PNG, &vec![0; 1_000_000]].concat()).await;
     assert_eq!(alice.put_record(PROFILE, "self", json!({ "avatar": large })).await.status, 400);
 }
 
@@ -190,7 +195,7 @@ async fn an_avatar_may_be_changed_and_kept() {
     let pds = TestPds::start().await;
     let alice = pds.create_account("alice").await;
     let mut follower = pds.follow(None).await;
-    let (first, second) = (alice.upload_png("1").await, alice.upload_png("2").await);
+    let (first, second) = (alice.upload_image("1").await, alice.upload_image("2").await);
     let put = async |name: &str, avatar: &Value| {
         alice.put_record(PROFILE, "self", json!({ "displayName": name, "avatar": avatar })).await.good();
         alice.fetch(avatar, &[]).await.good();
@@ -202,7 +207,7 @@ async fn an_avatar_may_be_changed_and_kept() {
     put("Alice", &second).await;
     assert_eq!(alice.fetch(&first, &[]).await.status, 400, "nothing refers to the old picture");
     put("Alice Liddell", &second).await;
-    let first = alice.upload_png("1").await;
+    let first = alice.upload_image("1").await;
     let cid = put("Alice", &first).await;
     assert_eq!(alice.blobs(&[]).await, [cid_of(&first)]);
 
@@ -222,14 +227,20 @@ async fn references_are_found_wherever_they_are() {
     let alice = pds.create_account("alice").await;
     let mut blobs = Vec::new();
     for n in 0..5 {
-        blobs.push(alice.upload_png(&n.to_string()).await);
+        blobs.push(alice.upload_image(&n.to_string()).await);
     }
     let image = |blob: &Value| json!({ "image": blob, "alt": "" });
     let post = json!({
         "text": "", "createdAt": "2026-01-01T00:00:00Z",
         "embed": { "$type": "app.bsky.embed.images", "images": [image(&blobs[0]), image(&blobs[1])] },
     });
-    let rkey = alice.create_record("app.bsky.feed.post", post).await.good().json()["uri"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    let rkey = alice.create_record("app.bsky.feed.post", post).await.good().json()["uri"]
+        .as_str()
+        .unwrap()
+        .rsplit('/')
+        .next()
+        .unwrap()
+        .to_owned();
     let deep = json!({ "a": [[{ "b": [1, { "c": blobs[2] }] }], blobs[3], blobs[3]] });
     let body = json!({ "repo": alice.did, "collection": "a.b.c", "rkey": "key", "record": deep, "validate": false });
     alice.post("com.atproto.repo.putRecord", &body).await.good();
@@ -253,7 +264,7 @@ async fn blobs_are_listed_by_rev_and_page_by_page() {
     let alice = pds.create_account("alice").await;
     let (mut cids, mut revs) = (Vec::new(), Vec::new());
     for n in 0..7 {
-        let blob = alice.upload_png(&n.to_string()).await;
+        let blob = alice.upload_image(&n.to_string()).await;
         let put = alice.put_record("a.b.c", &n.to_string(), json!({ "blob": blob })).await.good().json();
         cids.push(cid_of(&blob).to_owned());
         revs.push(put["commit"]["rev"].as_str().unwrap().to_owned());
@@ -277,7 +288,9 @@ async fn blobs_are_listed_by_rev_and_page_by_page() {
     }
     assert_eq!((found.len(), set(&found)), (7, set(&cids)));
 
-    for (name, wrong) in [("limit", "0"), ("limit", "1001"), ("since", "yesterday"), ("cursor", "nonsense"), ("did", "alice.test")] {
+    for (name, wrong) in
+        [("limit", "0"), ("limit", "1001"), ("since", "yesterday"), ("cursor", "nonsense"), ("did", "alice.test")]
+    {
         let mut params = vec![(name, wrong)];
         if name != "did" {
             params.push(("did", &alice.did));
@@ -296,7 +309,14 @@ async fn a_blob_is_sent_so_that_no_browser_runs_it() {
     alice.put_record("a.b.c", "key", json!({ "blob": blob })).await.good();
     for method in ["GET", "HEAD"] {
         let reply = fetch(&pds.anonymous(), method, &alice.did, cid_of(&blob), &[]).await.good();
-        let names = ["content-type", "content-length", "content-disposition", "x-content-type-options", "content-security-policy", "accept-ranges"];
+        let names = [
+            "content-type",
+            "content-length",
+            "content-disposition",
+            "x-content-type-options",
+            "content-security-policy",
+            "accept-ranges",
+        ];
         let headers: Vec<_> = names.iter().map(|name| header(&reply, name)).collect();
         let file = format!("attachment; filename=\"{}\"", cid_of(&blob));
         assert_eq!(headers, ["text/html", "25", &file, "nosniff", "default-src 'none'; sandbox", "bytes"]);

@@ -5,7 +5,7 @@ use std::process::Command;
 use tempfile::TempDir;
 use tokio::sync::watch;
 
-use crate::support::{Dice, Ledger, Load, NOTE, Process, User, audit};
+use crate::support::{Dice, Follower, Ledger, Load, NOTE, Process, User, audit};
 
 /// Lets files of a process grow to `bytes` and no further, or as they like. `false` where that cannot be done.
 fn limit_files(server: &Process, bytes: Option<u64>) -> bool {
@@ -31,6 +31,9 @@ async fn a_full_disk_refuses_writes_and_loses_none() {
     }
     let mut loads: Vec<Load> = (0..8).map(|writer| Load::new(&users[writer % 2], format!("w{writer}"), dice.fork())).collect();
     users[0].put_record(NOTE, "first", serde_json::json!({ "text": "before" })).await.good();
+    let mut live = Follower::connect(server.address(), None).await;
+    let begin = users[0].put_record(NOTE, "first", serde_json::json!({ "text": "before all" })).await.good().json();
+    let begin = begin["commit"]["cid"].as_str().unwrap().to_owned();
     for round in 0..4 {
         let (run, limited) = (30 + dice.below(100), 3 + dice.below(3));
         // Everyone writes; the disk fills up under them, and each is refused some times.
@@ -60,7 +63,7 @@ async fn a_full_disk_refuses_writes_and_loses_none() {
         assert!(limit_files(&server, Some(4096)));
         full.send_replace(true);
         let first = users[0].get_record(NOTE, "first").await.good().json();
-        assert_eq!(first["value"]["text"], "before");
+        assert_eq!(first["value"]["text"], "before all");
         users[0].export().await;
         loads = Vec::new();
         for writer in writers {
@@ -77,7 +80,13 @@ async fn a_full_disk_refuses_writes_and_loses_none() {
     for load in loads {
         ledger.merge(load.ledger);
     }
-    audit(server.address(), &users, &ledger).await;
+    let replay = audit(server.address(), &users, &ledger).await;
+    // Nobody was sent what the disk did not take.
+    let from = replay.iter().position(|frame| frame.commit() == begin).unwrap();
+    for frame in &replay[from..] {
+        let sent = live.next().await.unwrap();
+        assert!(sent.bytes == frame.bytes, "seq {} was sent, {} is stored", sent.seq(), frame.seq());
+    }
     server.kill();
     let server = server.restart().await;
     audit(server.address(), &users, &ledger).await;

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use common::Value;
 use futures_util::StreamExt as _;
 use serde_json::json;
 use tempfile::TempDir;
@@ -35,10 +34,6 @@ async fn close_code(follower: &mut Follower) -> CloseCode {
     }
 }
 
-fn commit_of(frame: &Frame) -> String {
-    frame.body.get("commit").and_then(Value::as_link).map(|cid| cid.to_string()).unwrap_or_default()
-}
-
 /// Subscribers that come while writes go on get exactly what follows their cursor.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cursor_is_followed_by_all_that_came_after_it_once() {
@@ -63,7 +58,7 @@ async fn a_cursor_is_followed_by_all_that_came_after_it_once() {
             })
             .collect();
         for _ in 0..3 {
-            for _ in 0..1 + dice.below(15) {
+            for _ in 0..=dice.below(15) {
                 known.push(first.next().await.unwrap().seq());
             }
             // From the middle, between two events, and from the newest that is known.
@@ -82,9 +77,9 @@ async fn a_cursor_is_followed_by_all_that_came_after_it_once() {
     }
     let mut live = pds.follow(None).await;
     let all = audit(pds.address(), &users, &ledger).await;
-    let fence = commit_of(all.last().unwrap());
+    let fence = all.last().unwrap().commit();
     for (cursor, mut follower) in followers {
-        let got = follower.until(|frame| commit_of(frame) == fence).await;
+        let got = follower.until(|frame| frame.commit() == fence).await;
         let expected: Vec<i64> = all.iter().map(Frame::seq).filter(|seq| *seq > cursor).collect();
         assert_eq!(got.iter().map(Frame::seq).collect::<Vec<_>>(), expected, "after {cursor}");
         for (got, replayed) in got.iter().rev().zip(all.iter().rev()) {
@@ -92,7 +87,7 @@ async fn a_cursor_is_followed_by_all_that_came_after_it_once() {
         }
     }
     let last = live.next().await.unwrap();
-    assert_eq!(commit_of(&last), fence);
+    assert_eq!(last.commit(), fence);
 }
 
 /// After a restart the ring is empty, and all is read from the store.
@@ -103,7 +98,7 @@ async fn a_cursor_outlives_a_restart() {
     let alice = pds.create_account("alice").await;
     let mut load = Load::new(&alice, "w", dice.fork());
     load.write_many(30).await;
-    let frames = audit(pds.address(), &[alice.clone()], &load.ledger).await;
+    let frames = audit(pds.address(), std::slice::from_ref(&alice), &load.ledger).await;
     let cursor = frames[10].seq();
     let pds = pds.restart().await;
     let mut follower = pds.follow(Some(cursor)).await;
@@ -147,9 +142,9 @@ async fn a_cursor_older_than_the_window_is_outdated() {
         assert_eq!((info.kind.as_str(), info.text("name")), ("#info", "OutdatedCursor"), "cursor {cursor}");
         // Nothing of what is too old, and all that is not.
         let first = frame(&mut follower).await;
-        assert_eq!(commit_of(&first), new["commit"]["cid"].as_str().unwrap());
+        assert_eq!(first.commit(), new["commit"]["cid"].as_str().unwrap());
         let newer = create().await;
-        let last = follower.until(|frame| commit_of(frame) == newer["commit"]["cid"].as_str().unwrap()).await.len();
+        let last = follower.until(|frame| frame.commit() == newer["commit"]["cid"].as_str().unwrap()).await.len();
         assert_eq!(last, 1 + round);
     }
     // Where it ends is no cursor to complain about.

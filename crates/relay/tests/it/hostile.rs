@@ -16,8 +16,10 @@ fn routes() -> Vec<(&'static str, &'static str)> {
     let table = include_str!("../../src/router.rs");
     let verb = |line: &'static str| {
         let line = line.trim();
-        let (verb, rest) =
-            line.strip_prefix(".query(\"").map(|rest| ("GET", rest)).or(line.strip_prefix(".procedure(\"").map(|rest| ("POST", rest)))?;
+        let (verb, rest) = line
+            .strip_prefix(".query(\"")
+            .map(|rest| ("GET", rest))
+            .or(line.strip_prefix(".procedure(\"").map(|rest| ("POST", rest)))?;
         Some((verb, rest.split('"').next()?))
     };
     table.lines().filter_map(verb).collect()
@@ -52,9 +54,8 @@ impl Shot {
 
 /// Fires all, and asserts that each is answered by an error that is the caller's, or by success.
 async fn storm(client: &Client, shots: Vec<Shot>) -> BTreeMap<u16, usize> {
-    let mut answers = futures_util::stream::iter(&shots)
-        .map(|shot| async move { (shot, shot.fire(client).await) })
-        .buffer_unordered(32);
+    let mut answers =
+        futures_util::stream::iter(&shots).map(|shot| async move { (shot, shot.fire(client).await) }).buffer_unordered(32);
     let mut statuses = BTreeMap::new();
     while let Some((shot, (status, text))) = answers.next().await {
         assert!(status < 500, "{}: {status} {text}", shot.name());
@@ -84,29 +85,83 @@ async fn nothing_happened(pds: &TestPds, user: &User, before: &Value, follower: 
 fn wrong_values() -> Vec<Value> {
     let deep = (0..60).fold(json!(1), |inner, _| json!([inner]));
     vec![
-        json!(null), json!(true), json!(-1), json!(0.5), json!(u64::MAX), json!(""), json!("\u{0}"), json!("../../etc/passwd"),
-        json!("' OR 1=1 --"), json!("x".repeat(5000)), json!("did:plc:ewvi7nxzyoun6zhxrhs64oiz"), json!("\u{202e}\u{feff}💥"),
-        json!([]), json!([null]), json!([[], {}]), json!({}), json!({ "$type": 1 }), json!({ "$link": "x" }), deep,
+        json!(null),
+        json!(true),
+        json!(-1),
+        json!(0.5),
+        json!(u64::MAX),
+        json!(""),
+        json!("\u{0}"),
+        json!("../../etc/passwd"),
+        json!("' OR 1=1 --"),
+        json!("x".repeat(5000)),
+        json!("did:plc:ewvi7nxzyoun6zhxrhs64oiz"),
+        json!("\u{202e}\u{feff}💥"),
+        json!([]),
+        json!([null]),
+        json!([[], {}]),
+        json!({}),
+        json!({ "$type": 1 }),
+        json!({ "$link": "x" }),
+        deep,
     ]
 }
 
 /// The fields of all inputs of the family, and one that none has.
 const FIELDS: [&str; 24] = [
-    "repo", "collection", "rkey", "record", "validate", "writes", "swapRecord", "swapCommit", "handle", "email", "did", "password",
-    "inviteCode", "recoveryKey", "plcOp", "identifier", "allowTakendown", "name", "privileged", "useCount", "codeCount",
-    "forAccount", "deleteAfter", "unknown",
+    "repo",
+    "collection",
+    "rkey",
+    "record",
+    "validate",
+    "writes",
+    "swapRecord",
+    "swapCommit",
+    "handle",
+    "email",
+    "did",
+    "password",
+    "inviteCode",
+    "recoveryKey",
+    "plcOp",
+    "identifier",
+    "allowTakendown",
+    "name",
+    "privileged",
+    "useCount",
+    "codeCount",
+    "forAccount",
+    "deleteAfter",
+    "unknown",
 ];
 
 const PARAMS: [&str; 17] = [
-    "repo", "collection", "rkey", "cid", "did", "cids", "since", "limit", "cursor", "reverse", "handle", "identifier", "hostname",
-    "aud", "lxm", "exp", "includeUsed",
+    "repo",
+    "collection",
+    "rkey",
+    "cid",
+    "did",
+    "cids",
+    "since",
+    "limit",
+    "cursor",
+    "reverse",
+    "handle",
+    "identifier",
+    "hostname",
+    "aud",
+    "lxm",
+    "exp",
+    "includeUsed",
 ];
 
 /// A body that is plausible, for tokens that are not.
 fn plausible(user: &User, nsid: &str) -> Value {
     let create = json!({ "$type": "com.atproto.repo.applyWrites#create", "collection": "a.b.c", "value": {} });
     match nsid {
-        "com.atproto.server.createAccount" => json!({ "handle": "nobody.test", "did": user.did, "email": "n@example.com", "password": "p" }),
+        "com.atproto.server.createAccount" => {
+            json!({ "handle": "nobody.test", "did": user.did, "email": "n@example.com", "password": "p" })
+        }
         "com.atproto.repo.applyWrites" => json!({ "repo": user.did, "writes": [create] }),
         _ => json!({
             "repo": user.did, "collection": "a.b.c", "rkey": "hostile", "record": {}, "name": "hostile", "useCount": 1,
@@ -131,7 +186,9 @@ fn sockets(nsid: &str) -> bool {
 async fn the_table_is_found() {
     let routes = routes();
     assert!(routes.len() >= 40, "{routes:?}");
-    assert!(routes.contains(&("GET", "com.atproto.repo.getRecord")) && routes.contains(&("POST", "com.atproto.repo.putRecord")));
+    assert!(
+        routes.contains(&("GET", "com.atproto.repo.getRecord")) && routes.contains(&("POST", "com.atproto.repo.putRecord"))
+    );
 }
 
 /// Tokens that are somebody's, but not good for anything here.
@@ -140,7 +197,8 @@ async fn a_token_that_is_no_good_changes_nothing() {
     let (pds, elsewhere) = (TestPds::start().await, TestPds::start().await);
     let alice = pds.create_account("alice").await;
     let stranger = elsewhere.create_account("alice").await;
-    let aud = pds.anonymous().get("com.atproto.server.describeServer", &[]).await.good().json()["did"].as_str().unwrap().to_owned();
+    let aud =
+        pds.anonymous().get("com.atproto.server.describeServer", &[]).await.good().json()["did"].as_str().unwrap().to_owned();
     let service = async |user: &User, lxm: &str| {
         let reply = user.get("com.atproto.server.getServiceAuth", &[("aud", &aud), ("lxm", lxm)]).await.good();
         format!("Bearer {}", reply.json()["token"].as_str().unwrap())
@@ -225,7 +283,9 @@ async fn input_that_makes_no_sense_changes_nothing() {
                 push(format!("{path}{strange}"), None, None);
             }
             for param in PARAMS {
-                for wrong in ["x", "-1", "99999999999999999999", "%00", "%27%20OR%201=1--", "..%2f..", "%F0%9F%92%A5", "did:web:%00"] {
+                for wrong in
+                    ["x", "-1", "99999999999999999999", "%00", "%27%20OR%201=1--", "..%2f..", "%F0%9F%92%A5", "did:web:%00"]
+                {
                     // Of the same parameter the first or the second counts; both are tried.
                     push(format!("{path}{}&{param}={wrong}", query(&alice)), None, None);
                     push(format!("{path}?{param}={wrong}{}", query(&alice).replacen('?', "&", 1)), None, None);
@@ -239,7 +299,9 @@ async fn input_that_makes_no_sense_changes_nothing() {
             continue;
         }
         push(path.clone(), None, None);
-        for content_type in ["text/plain", "application/cbor", "multipart/form-data", "application/x-www-form-urlencoded", ";", "\u{e4}"] {
+        for content_type in
+            ["text/plain", "application/cbor", "multipart/form-data", "application/x-www-form-urlencoded", ";", "\u{e4}"]
+        {
             push(path.clone(), Some(content_type), Some(b"{}".to_vec()));
         }
         let nested = format!("{}{}", "[".repeat(50_000), "]".repeat(50_000));
@@ -249,7 +311,8 @@ async fn input_that_makes_no_sense_changes_nothing() {
         push(path.clone(), Some("application/json"), Some(b"{\"repo\":\"\xff\xfe\"}".to_vec()));
         let values = wrong_values();
         for (at, value) in values.iter().enumerate() {
-            let all: Value = FIELDS.iter().map(|field| ((*field).to_owned(), value.clone())).collect::<serde_json::Map<_, _>>().into();
+            let all: Value =
+                FIELDS.iter().map(|field| ((*field).to_owned(), value.clone())).collect::<serde_json::Map<_, _>>().into();
             push(path.clone(), Some("application/json"), Some(all.to_string().into_bytes()));
             // And each field wrong in a body whose others are plausible, for another user's repo.
             let field = FIELDS[at % FIELDS.len()];
@@ -272,8 +335,10 @@ async fn the_firehose_is_for_sockets() {
     let path = "/xrpc/com.atproto.sync.subscribeRepos";
     let upgrade = |version: &str, key: &str| {
         vec![
-            ("connection", "upgrade".to_owned()), ("upgrade", "websocket".to_owned()),
-            ("sec-websocket-version", version.to_owned()), ("sec-websocket-key", key.to_owned()),
+            ("connection", "upgrade".to_owned()),
+            ("upgrade", "websocket".to_owned()),
+            ("sec-websocket-version", version.to_owned()),
+            ("sec-websocket-key", key.to_owned()),
         ]
     };
     let good_key = "dGhlIHNhbXBsZSBub25jZQ==";

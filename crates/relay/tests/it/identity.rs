@@ -26,7 +26,9 @@ async fn a_handle_leads_to_its_did_while_the_account_is_active() {
     for nobody in ["nobody.test", "alice.bob.test"] {
         assert_eq!(resolve(nobody).await.summary(), "400 HandleNotFound", "{nobody}");
     }
-    for wrong in ["", "alice", "al ice.test", "-alice.test", "alice..test", &alice.did, "alice.1", &format!("{}.test", "a".repeat(64))] {
+    for wrong in
+        ["", "alice", "al ice.test", "-alice.test", "alice..test", &alice.did, "alice.1", &format!("{}.test", "a".repeat(64))]
+    {
         assert_eq!(resolve(wrong).await.summary(), "400 InvalidRequest", "{wrong}");
     }
     alice.post("com.atproto.server.deactivateAccount", &json!({})).await.good();
@@ -71,10 +73,14 @@ async fn an_identity_is_resolved_from_either_end() {
         let body = json!({ "identifier": identifier });
         let refreshed = alice.post("com.atproto.identity.refreshIdentity", &body).await.good().json();
         for info in [queried, refreshed] {
-            assert_eq!((&info["did"], &info["handle"], &info["didDoc"]["id"]), (&json!(alice.did), &json!("alice.test"), &json!(alice.did)));
+            assert_eq!(
+                (&info["did"], &info["handle"], &info["didDoc"]["id"]),
+                (&json!(alice.did), &json!("alice.test"), &json!(alice.did))
+            );
         }
     }
-    let resolve = async |identifier: &str| get(&pds, "com.atproto.identity.resolveIdentity", "identifier", identifier).await.summary();
+    let resolve =
+        async |identifier: &str| get(&pds, "com.atproto.identity.resolveIdentity", "identifier", identifier).await.summary();
     assert_eq!(resolve(NOBODY).await, "400 DidNotFound");
     assert_eq!(resolve("nobody.test").await, "400 HandleNotFound");
     assert_eq!(resolve("no identifier").await, "400 InvalidRequest");

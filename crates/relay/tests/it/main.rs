@@ -1,19 +1,31 @@
 //! The server through its public API: the real router over real sockets, on real SQLite in a temporary folder.
 
+#![expect(clippy::unwrap_used, reason = "a test panics when what it relies on is not so, helpers included")]
+
+mod admin;
+mod api_doc;
+mod backlinks;
 mod blobs;
 mod cancel;
 mod clock;
 mod crash;
 mod disk;
+mod email;
 mod firehose;
 mod hostile;
 mod identity;
 mod invites;
+mod migration;
 mod operator;
+mod preferences;
+mod proxy;
+mod rate_limits;
+mod read_after_write;
 mod records;
 mod sessions;
 mod support;
 mod sync;
+mod takedown;
 mod writers;
 mod xrpc;
 

@@ -47,6 +47,38 @@ CREATE TABLE app_password (
   PRIMARY KEY (account, name)
 ) STRICT, WITHOUT ROWID;
 
+-- The codes of mails, one for each purpose. Kept for some time after their end, to say that they have ended.
+CREATE TABLE email_token (
+  account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+  purpose TEXT NOT NULL,
+  -- Keyed, since a code has 50 bits only.
+  digest BLOB NOT NULL,
+  -- The code itself, under the master key: for the operator, and to send it again.
+  sealed BLOB NOT NULL,
+  created_at INTEGER NOT NULL,
+  failures INTEGER NOT NULL,
+  PRIMARY KEY (account, purpose)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX email_token_digest ON email_token (digest);
+
+-- Signing keys for accounts to come.
+CREATE TABLE reserved_key (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  did TEXT UNIQUE,
+  public_key TEXT NOT NULL,
+  -- Under the master key, as in `account` where there is a DID.
+  sealed BLOB NOT NULL
+) STRICT;
+
+-- What apps store for their users: JSON as it came, in its order.
+CREATE TABLE preference (
+  account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+  position INTEGER NOT NULL,
+  type TEXT NOT NULL,
+  json TEXT NOT NULL,
+  PRIMARY KEY (account, position)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE invite_code (
   code TEXT PRIMARY KEY,
   available_uses INTEGER NOT NULL,
@@ -100,6 +132,16 @@ CREATE TABLE record (
   block BLOB NOT NULL,
   takedown_ref TEXT,
   PRIMARY KEY (repo, path)
+) STRICT, WITHOUT ROWID;
+
+-- Of what the follows (1), blocks (2), likes (3) and reposts (4) of a repo are; it follows from `record`. `subject` is the
+-- first half of the SHA-256 of a DID or URI.
+CREATE TABLE backlink (
+  repo INTEGER NOT NULL,
+  kind INTEGER NOT NULL,
+  subject BLOB NOT NULL,
+  rkey TEXT NOT NULL,
+  PRIMARY KEY (repo, kind, subject, rkey)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE blob (

@@ -51,7 +51,7 @@ impl Outgoing {
     fn cut_short(&mut self, why: CutShort) {
         if let Some(end) = self.end.take() {
             // Nobody listens any more once the service has answered.
-            drop(end.send(why));
+            end.send(why).ok();
         }
     }
 }

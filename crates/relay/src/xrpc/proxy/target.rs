@@ -138,7 +138,7 @@ impl Target {
 }
 
 /// The answer to a call that nobody is there for.
-pub(crate) fn no_service(nsid: &Nsid) -> XrpcError {
+pub(super) fn no_service(nsid: &Nsid) -> XrpcError {
     XrpcError::invalid_request(format!("No service configured for {nsid}"))
 }
 

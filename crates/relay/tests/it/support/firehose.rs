@@ -54,7 +54,9 @@ impl Follower {
                 Ok(Message::Ping(_) | Message::Pong(_)) => {}
                 Ok(Message::Close(_)) => return None,
                 Ok(other) => panic!("not a frame: {other:?}"),
-                Err(tungstenite::Error::ConnectionClosed | tungstenite::Error::Protocol(_) | tungstenite::Error::Io(_)) => return None,
+                Err(tungstenite::Error::ConnectionClosed | tungstenite::Error::Protocol(_) | tungstenite::Error::Io(_)) => {
+                    return None;
+                }
                 Err(err) => panic!("{err}"),
             }
         }
@@ -101,6 +103,11 @@ impl Frame {
     /// The DID that the frame is about.
     pub(crate) fn did(&self) -> &str {
         if self.kind == "#commit" { self.text("repo") } else { self.text("did") }
+    }
+
+    /// CID of the commit of a `#commit`; empty for others.
+    pub(crate) fn commit(&self) -> String {
+        self.body.get("commit").and_then(Value::as_link).map(|cid| cid.to_string()).unwrap_or_default()
     }
 
     /// What a `#commit` did, as `create app.bsky.feed.post/...`.

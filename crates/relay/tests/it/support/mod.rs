@@ -1,11 +1,14 @@
 //! A server to test against, and its users.
 
+mod admin;
+mod appview;
 mod audit;
 mod client;
 mod dice;
 mod firehose;
 mod load;
 mod process;
+mod smtp;
 mod user;
 
 use std::net::SocketAddr;
@@ -20,12 +23,15 @@ use relay::state::AppState;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
+pub(crate) use admin::Admin;
+pub(crate) use appview::{AppView, Asked, REPORTS};
 pub(crate) use audit::{audit, read_export};
 pub(crate) use client::{Client, Reply};
 pub(crate) use dice::Dice;
 pub(crate) use firehose::{Follower, Frame};
 pub(crate) use load::{Ledger, Load, NOTE, Step};
 pub(crate) use process::{Process, relay};
+pub(crate) use smtp::{MailServer, Policy};
 pub(crate) use user::User;
 
 pub(crate) const ADMIN_PASSWORD: &str = "an-admin-password";
@@ -46,7 +52,7 @@ pub(crate) struct TestPds {
     plc: SocketAddr,
     clock: Arc<SystemClock>,
     dir: Arc<TempDir>,
-    configure: fn(&mut Config),
+    configure: Arc<dyn Fn(&mut Config) + Send + Sync>,
 }
 
 impl TestPds {
@@ -55,12 +61,23 @@ impl TestPds {
     }
 
     /// Starts a server whose configuration `configure` changes.
-    pub(crate) async fn start_with(configure: fn(&mut Config)) -> Self {
+    pub(crate) async fn start_with(configure: impl Fn(&mut Config) + Send + Sync + 'static) -> Self {
         let dir = Arc::new(TempDir::new().unwrap());
         let clock = Arc::new(SystemClock::default());
         let plc = start_plc(&dir.path().join("plc.sqlite"), &clock).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut pds = Self { server: None, address: listener.local_addr().unwrap(), plc, clock, dir, configure };
+        let (address, configure) = (listener.local_addr().unwrap(), Arc::new(configure));
+        let mut pds = Self { server: None, address, plc, clock, dir, configure };
+        pds.open(listener).await;
+        pds
+    }
+
+    /// Starts another server that uses the PLC directory and the clock of this one, which must outlive it.
+    pub(crate) async fn start_beside(&self) -> Self {
+        let dir = Arc::new(TempDir::new().unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, clock) = (listener.local_addr().unwrap(), Arc::clone(&self.clock));
+        let mut pds = Self { server: None, address, plc: self.plc, clock, dir, configure: Arc::new(|_| ()) };
         pds.open(listener).await;
         pds
     }

@@ -38,6 +38,19 @@ impl User {
         Self::of(client, &reply, password)
     }
 
+    /// Opens an account at `pds` for `old`, an account elsewhere, and signs in there.
+    pub(crate) async fn arrive(pds: &TestPds, old: &User) -> Self {
+        let anyone = pds.anonymous();
+        let server = anyone.get("com.atproto.server.describeServer", &[]).await.good().json();
+        let params = [("aud", server["did"].as_str().unwrap()), ("lxm", "com.atproto.server.createAccount")];
+        let reply = old.get("com.atproto.server.getServiceAuth", &params).await.good().json();
+        let password = "a new password".to_owned();
+        let body = json!({ "did": old.did, "handle": old.handle, "email": "arrival@example.com", "password": password });
+        let arrival = anyone.with_token(reply["token"].as_str().unwrap());
+        let reply = arrival.post("com.atproto.server.createAccount", &body).await.good().json();
+        Self::of(&anyone, &reply, password)
+    }
+
     /// Signs in to `<name>.test`, whose password is as of [`User::register`].
     pub(crate) async fn sign_in(client: &Client, name: &str) -> Self {
         let password = format!("{name}-password");

@@ -12,6 +12,7 @@ use super::{CommitOutput, ValidationStatus, check_record, record_uri};
 use crate::auth::RepoAuth;
 use crate::error::XrpcError;
 use crate::extract::RecordJson;
+use crate::limits::{self, Meter};
 use crate::repo::Write;
 use crate::state::AppState;
 
@@ -36,6 +37,17 @@ enum InputWrite {
     Update { collection: Nsid, rkey: RecordKey, value: Map },
     #[serde(rename = "com.atproto.repo.applyWrites#delete")]
     Delete { collection: Nsid, rkey: RecordKey },
+}
+
+impl InputWrite {
+    /// What the write costs of the account's limit.
+    fn points(&self) -> u32 {
+        match self {
+            Self::Create { .. } => limits::CREATE_POINTS,
+            Self::Update { .. } => limits::UPDATE_POINTS,
+            Self::Delete { .. } => limits::DELETE_POINTS,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -69,12 +81,14 @@ enum OutputResult {
 pub(crate) async fn handler(
     State(app): State<AppState>,
     auth: RepoAuth,
+    meter: Meter,
     RecordJson(input): RecordJson<Input>,
 ) -> Result<Json<Output>, XrpcError> {
     let grant = auth.grant(&app, &input.repo).await?;
     if input.writes.len() > MAX_WRITES {
         return Err(XrpcError::invalid_request(format!("Too many writes. Max: {MAX_WRITES}")));
     }
+    meter.count_writes(grant.account(), input.writes.iter().map(InputWrite::points).sum())?;
     let mut writes = Vec::with_capacity(input.writes.len());
     let mut results = Vec::with_capacity(input.writes.len());
     for write in input.writes {

@@ -45,7 +45,9 @@ pub(crate) async fn handler(
     let rkey = input.rkey.unwrap_or_else(|| app.repos.next_tid().into());
     let checked = check_record(&input.collection, &rkey, input.record, input.validate)?;
     let (uri, cid) = (record_uri(grant.did(), &checked.key)?, checked.record.cid);
-    let write = Write::Create { key: checked.key, record: checked.record };
+    let (key, record) = (checked.key, checked.record);
+    // Whoever wants no validation gets no cleaning up either, as on the official server.
+    let write = if input.validate == Some(false) { Write::Create { key, record } } else { Write::CreateUnique { key, record } };
     let commit = app.repos.write(&grant, vec![write], input.swap_commit).await?;
     Ok(Json(Output { uri, cid, commit: commit.map(Into::into), validation_status: checked.status }))
 }

@@ -2,7 +2,8 @@
 //!
 //! Lexicon: <https://github.com/bluesky-social/atproto/blob/main/lexicons/com/atproto/repo/getRecord.json>
 
-use axum::extract::State;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse as _, Response};
 use common::{AtIdentifier, Cid, Nsid, RecordKey};
 
 use super::{find_account, uri_of};
@@ -11,6 +12,7 @@ use crate::extract::{FromParams, Params, XrpcQuery};
 use crate::state::AppState;
 use crate::store::record;
 use crate::xrpc::json::ObjectWriter;
+use crate::xrpc::proxy::{self, Failure, Target};
 
 pub(crate) struct Parameters {
     repo: AtIdentifier,
@@ -33,14 +35,19 @@ impl FromParams for Parameters {
 pub(crate) async fn handler(
     State(app): State<AppState>,
     XrpcQuery(params): XrpcQuery<Parameters>,
-) -> Result<ObjectWriter, XrpcError> {
+    request: Request,
+) -> Result<Response, Failure> {
     let path = format!("{}/{}", params.collection, params.rkey);
     let missing = || {
         let repo = &params.repo;
         XrpcError::bad_request("RecordNotFound", format!("Could not locate record: at://{repo}/{path}"))
     };
     let account = find_account(&app, &params.repo).await?.filter(|account| account.status.is_active());
-    let account = account.ok_or_else(missing)?;
+    let Some(account) = account else {
+        // Of repos elsewhere the AppView knows.
+        let appview = Target::appview(&app).ok_or_else(missing)?;
+        return Ok(proxy::ask_unsigned(&app, &appview, request).await?.pass());
+    };
     let record = app.db.read(|conn| record::find(conn, account.id, &path)).await.map_err(XrpcError::from)?;
     let record = record.filter(|record| !record.taken_down && params.cid.is_none_or(|cid| cid == record.cid));
     let record = record.ok_or_else(missing)?;
@@ -51,5 +58,5 @@ pub(crate) async fn handler(
     out.cid("cid", &record.cid);
     out.cbor("value", &record.block).map_err(XrpcError::internal)?;
     out.end();
-    Ok(out)
+    Ok(out.into_response())
 }

@@ -5,6 +5,8 @@ pub(crate) mod create_record;
 pub(crate) mod delete_record;
 pub(crate) mod describe_repo;
 pub(crate) mod get_record;
+pub(crate) mod import_repo;
+pub(crate) mod list_missing_blobs;
 pub(crate) mod list_records;
 pub(crate) mod put_record;
 pub(crate) mod upload_blob;

@@ -4,27 +4,22 @@
 //!
 //! An empty body makes an empty blob, as on the official PDS.
 
-use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Request, State};
-use axum::response::Response;
 use common::Cid;
 use crypto::jwt::Unverified;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http::StatusCode;
 use http::request::Parts;
-use http::{HeaderValue, StatusCode};
 use http_body_util::BodyExt as _;
 use serde::{Deserialize, Serialize};
-use tower::{ServiceExt as _, service_fn};
-use tower_http::decompression::{DecompressionBody, RequestDecompression};
 
 use crate::auth::{Auth, Credentials, Standard, check_takedown, credentials, service};
 use crate::blob::{self, Upload, is_media_type};
 use crate::error::XrpcError;
-use crate::extract::body_of;
+use crate::extract::{body_of, unpacked};
 use crate::state::AppState;
 use crate::store::account::{self, Account};
 
@@ -107,7 +102,7 @@ pub(crate) async fn handler(
     if !is_media_type(&declared) {
         return Err(XrpcError::invalid_request(format!("Wrong request encoding (Content-Type): {declared}")));
     }
-    let (mut body, announced) = plain_body(request).await?;
+    let (mut body, announced) = unpacked(request).await?;
     let upload = match app.blobs.begin(app.config.limits.blob_upload_bytes, announced) {
         Ok(upload) => receive(&mut body, upload).await,
         Err(err) => Err(err.into()),
@@ -124,27 +119,6 @@ pub(crate) async fn handler(
     let stored = upload.finish().await?;
     let blob::Registered { cid, mime_type, size } = blob::register(&app.db, caller.account.id, stored, &declared).await?;
     Ok(Json(Output { blob: BlobOutput { kind: "blob", link: Link { cid }, mime_type, size } }))
-}
-
-/// Returns the body, unpacked if it came compressed, and the size that was announced for it, if one was.
-async fn plain_body(request: Request) -> Result<(Body, Option<u64>), XrpcError> {
-    let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    match request.headers().get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
-        None | Some(b"identity") => Ok((request.into_body(), announced)),
-        Some(b"gzip") => {
-            // The decompression is made for services; one that gives the body back makes a function of it.
-            let give_back = service_fn(|request: Request<DecompressionBody<Body>>| async move {
-                Ok::<_, Infallible>(Response::new(request.into_body()))
-            });
-            let Ok(response) = RequestDecompression::new(give_back).oneshot(request).await;
-            Ok((Body::new(response.into_body()), None))
-        }
-        Some(_) => Err(XrpcError::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "UnsupportedMediaType",
-            "Unsupported Content-Encoding; send the blob as it is, or with gzip",
-        )),
-    }
 }
 
 /// Takes all of the body into the upload.

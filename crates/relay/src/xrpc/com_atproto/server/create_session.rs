@@ -10,6 +10,7 @@ use super::SessionView;
 use crate::account::{self, LoginAttempt};
 use crate::error::XrpcError;
 use crate::extract::XrpcJson;
+use crate::limits::Meter;
 use crate::state::AppState;
 
 #[derive(Deserialize)]
@@ -23,9 +24,11 @@ pub(crate) struct Input {
 
 pub(crate) async fn handler(
     State(app): State<AppState>,
+    meter: Meter,
     XrpcJson(input): XrpcJson<Input>,
 ) -> Result<Json<SessionView>, XrpcError> {
     let Input { identifier, password, allow_takendown } = &input;
+    meter.count_login(identifier)?;
     let attempt = LoginAttempt { identifier, password, allow_takendown: *allow_takendown };
     let session = account::log_in(&app, attempt).await?;
     Ok(Json(SessionView::of(&app, session).await))

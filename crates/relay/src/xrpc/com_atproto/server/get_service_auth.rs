@@ -7,7 +7,7 @@ use axum::extract::State;
 use common::{Clock as _, Did, Nsid};
 use serde::Serialize;
 
-use crate::auth::{Auth, Scope, StandardOrTakendown, service};
+use crate::auth::{Auth, Scope, StandardOrTakendown, methods, service};
 use crate::error::XrpcError;
 use crate::extract::{FromParams, Params, XrpcQuery};
 use crate::state::AppState;
@@ -19,26 +19,6 @@ const DEFAULT_SECONDS: i64 = 60;
 const MAX_SECONDS: i64 = 3600;
 
 const CREATE_ACCOUNT: &str = "com.atproto.server.createAccount";
-
-/// Methods by which an account is managed: a session calls them here, and no token of another service may.
-const PROTECTED: [&str; 16] = [
-    "com.atproto.admin.sendEmail",
-    "com.atproto.identity.requestPlcOperationSignature",
-    "com.atproto.identity.signPlcOperation",
-    "com.atproto.identity.updateHandle",
-    "com.atproto.server.activateAccount",
-    "com.atproto.server.confirmEmail",
-    "com.atproto.server.createAppPassword",
-    "com.atproto.server.deactivateAccount",
-    "com.atproto.server.getAccountInviteCodes",
-    "com.atproto.server.getSession",
-    "com.atproto.server.listAppPasswords",
-    "com.atproto.server.requestAccountDelete",
-    "com.atproto.server.requestEmailConfirmation",
-    "com.atproto.server.requestEmailUpdate",
-    "com.atproto.server.revokeAppPassword",
-    "com.atproto.server.updateEmail",
-];
 
 #[derive(Debug)]
 pub(crate) struct Parameters {
@@ -91,13 +71,11 @@ fn check_method(scope: Scope, lxm: Option<&str>) -> Result<(), XrpcError> {
         return Err(XrpcError::bad_request("InvalidToken", "Bad token scope"));
     }
     let Some(lxm) = lxm else { return Ok(()) };
-    let is = |other: &str| lxm.eq_ignore_ascii_case(other);
-    if PROTECTED.iter().any(|protected| is(protected)) {
+    if methods::is_protected(lxm) {
         let message = format!("cannot request a service auth token for the following protected method: {lxm}");
         return Err(XrpcError::invalid_request(message));
     }
-    let chat = lxm.get(.."chat.bsky.".len()).is_some_and(|start| start.eq_ignore_ascii_case("chat.bsky."));
-    if scope == Scope::AppPass && (chat || is(CREATE_ACCOUNT)) {
+    if scope == Scope::AppPass && (methods::is_chat(lxm) || lxm.eq_ignore_ascii_case(CREATE_ACCOUNT)) {
         let message = format!("insufficient access to request a service auth token for the following method: {lxm}");
         return Err(XrpcError::invalid_request(message));
     }

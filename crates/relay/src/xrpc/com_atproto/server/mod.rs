@@ -2,12 +2,14 @@
 
 pub(crate) mod activate_account;
 pub(crate) mod check_account_status;
+pub(crate) mod confirm_email;
 pub(crate) mod create_account;
 pub(crate) mod create_app_password;
 pub(crate) mod create_invite_code;
 pub(crate) mod create_invite_codes;
 pub(crate) mod create_session;
 pub(crate) mod deactivate_account;
+pub(crate) mod delete_account;
 pub(crate) mod delete_session;
 pub(crate) mod describe_server;
 pub(crate) mod get_account_invite_codes;
@@ -15,7 +17,14 @@ pub(crate) mod get_service_auth;
 pub(crate) mod get_session;
 pub(crate) mod list_app_passwords;
 pub(crate) mod refresh_session;
+pub(crate) mod request_account_delete;
+pub(crate) mod request_email_confirmation;
+pub(crate) mod request_email_update;
+pub(crate) mod request_password_reset;
+pub(crate) mod reserve_signing_key;
+pub(crate) mod reset_password;
 pub(crate) mod revoke_app_password;
+pub(crate) mod update_email;
 
 use common::{Datetime, Did, Handle};
 use serde::Serialize;

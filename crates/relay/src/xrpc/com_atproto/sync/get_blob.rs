@@ -38,10 +38,10 @@ impl FromParams for Input {
 
 pub(crate) async fn handler(
     State(app): State<AppState>,
+    XrpcQuery(input): XrpcQuery<Input>,
     auth: OptionalAuth,
     method: Method,
     headers: HeaderMap,
-    XrpcQuery(input): XrpcQuery<Input>,
 ) -> Result<Response, XrpcError> {
     let account = readable_account(&app, &auth, &input.did).await?;
     let found = app.db.read(|conn| blob::find(conn, account.id, &input.cid)).await?;

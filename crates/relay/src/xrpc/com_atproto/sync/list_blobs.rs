@@ -43,8 +43,8 @@ pub(crate) struct Output {
 
 pub(crate) async fn handler(
     State(app): State<AppState>,
-    auth: OptionalAuth,
     XrpcQuery(input): XrpcQuery<Input>,
+    auth: OptionalAuth,
 ) -> Result<Json<Output>, XrpcError> {
     let account = readable_account(&app, &auth, &input.did).await?;
     let cids = app.db.read(|conn| blob::list(conn, account.id, input.since, input.cursor.as_ref(), input.limit)).await?;

@@ -24,7 +24,7 @@ impl FromParams for Parameters {
 }
 
 /// Reads a cursor, which is the number of the last account.
-pub(super) fn cursor(params: &Params) -> Result<Option<AccountId>, String> {
+pub(crate) fn cursor(params: &Params) -> Result<Option<AccountId>, String> {
     let cursor: Option<String> = params.optional("cursor")?;
     cursor.map(|cursor| cursor.parse().map(AccountId).map_err(|_| "Malformed cursor".to_owned())).transpose()
 }

@@ -1,0 +1,114 @@
+//! Making the DID of an account name the key that signs its repo here.
+
+use common::{Datetime, Did};
+use crypto::plc::UnsignedOperation;
+
+use crate::error::XrpcError;
+use crate::firehose::frames;
+use crate::identity::{PlcClientError, ResolveError};
+use crate::secrets::SecretError;
+use crate::state::{App, AppState};
+use crate::store::account::{self, Account};
+use crate::store::{StoreError, WriteFailed};
+
+/// Where a DID names the key of the account's repo.
+const REPO_KEY: &str = "atproto";
+
+/// Why a DID did not get a key.
+#[derive(Debug, thiserror::Error)]
+enum PublishKeyError {
+    #[error("This server signs the account's repo with {0}, and holds no other key of the account")]
+    NotHeld(String),
+    #[error("DID is not properly configured: its document does not name the key, and only its owner can change it")]
+    NotInDocument,
+    #[error("Could not resolve DID: {0}")]
+    Resolve(#[source] ResolveError),
+    #[error("{0}")]
+    Directory(#[source] PlcClientError),
+    #[error("The DID was tombstoned")]
+    Tombstoned,
+    #[error("Server rotation key not included in PLC DID data")]
+    RotationKey,
+    #[error("the signing key could not be opened")]
+    Secret(#[source] SecretError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Write(#[from] WriteFailed),
+}
+
+impl From<PublishKeyError> for XrpcError {
+    fn from(err: PublishKeyError) -> Self {
+        let message = err.to_string();
+        match err {
+            PublishKeyError::NotHeld(_)
+            | PublishKeyError::NotInDocument
+            | PublishKeyError::Resolve(_)
+            | PublishKeyError::Tombstoned
+            | PublishKeyError::RotationKey => Self::invalid_request(message),
+            PublishKeyError::Directory(err) => err.into(),
+            PublishKeyError::Secret(_) => Self::internal(err),
+            PublishKeyError::Store(err) => err.into(),
+            PublishKeyError::Write(err) => err.into(),
+        }
+    }
+}
+
+/// Makes the DID of an account name `key`, and announces it; also when it does.
+///
+/// It must be the key that this server signs with. One that it does not hold would make every commit from then on worthless to
+/// the network.
+pub(crate) async fn publish_key(app: &AppState, account: &Account, key: String) -> Result<(), XrpcError> {
+    // In a task of its own, so that a client that goes away does not leave a change that nobody was told of.
+    let (app, account) = (app.clone(), account.clone());
+    match tokio::spawn(async move { carry_out(&app, &account, key).await }).await {
+        Ok(done) => done.map_err(XrpcError::from),
+        Err(err) => std::panic::resume_unwind(err.into_panic()),
+    }
+}
+
+async fn carry_out(app: &App, account: &Account, key: String) -> Result<(), PublishKeyError> {
+    let sealed = app.db.read(|conn| account::sealed_signing_key(conn, account.id)).await?;
+    let held = app.secrets.open_signing_key(&account.did, &sealed).map_err(PublishKeyError::Secret)?;
+    let held = held.verifying_key().to_did_key();
+    if held != key {
+        return Err(PublishKeyError::NotHeld(held));
+    }
+    let _turn = app.did_turns.take(account.id).await;
+    if account.did.is_plc() {
+        name_in_directory(app, &account.did, key).await?;
+    } else {
+        let document = app.identity.refresh_did(&account.did).await.map_err(PublishKeyError::Resolve)?;
+        if document.signing_key().map(crypto::VerifyingKey::to_did_key) != Some(key) {
+            return Err(PublishKeyError::NotInDocument);
+        }
+    }
+    let id = account.id;
+    let announced = app.db.write(move |tx| {
+        let Some(account) = account::find(tx, id)? else { return Ok(()) };
+        let time = Datetime::from_millis(tx.now_millis());
+        tx.emit(id, &frames::identity(&account.did, account.handle.as_ref(), time.as_str()))?;
+        Ok(())
+    });
+    announced.await
+}
+
+/// Makes a did:plc name the key, unless it does.
+async fn name_in_directory(app: &App, did: &Did, key: String) -> Result<(), PublishKeyError> {
+    let plc = app.identity.plc();
+    let last = plc.last_operation(did).await.map_err(PublishKeyError::Directory)?;
+    let data = last.data(did).ok_or(PublishKeyError::Tombstoned)?;
+    if data.verification_methods.get(REPO_KEY) == Some(&key) {
+        return Ok(());
+    }
+    let rotation_key = app.secrets.rotation_key();
+    if !data.rotation_keys.contains(&rotation_key.verifying_key().to_did_key()) {
+        return Err(PublishKeyError::RotationKey);
+    }
+    let mut next = data.next_operation(last.cid());
+    next.verification_methods.insert(REPO_KEY.to_owned(), key);
+    let operation = UnsignedOperation::Plc(next).sign(rotation_key);
+    plc.submit(did, &operation).await.map_err(PublishKeyError::Directory)?;
+    app.identity.forget_did(did);
+    Ok(())
+}

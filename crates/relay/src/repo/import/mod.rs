@@ -1,0 +1,393 @@
+//! A whole repo, taken from a CAR of another host.
+//!
+//! # How
+//!
+//! The body is laid down as it comes ([`staging`]), every block checked against its CID. When all is here: the commit must be
+//! the account's and be signed ([`check_signature`]); the tree is walked, and built anew from its records, which must give the
+//! same root; every record must be there and be data of the protocol. What is left is written down in the order in which it is
+//! stored ([`sorted`]). All this happens beside the server's work, and nothing is stored yet. Then the repo is locked, a commit
+//! of our own is signed over the tree, with a rev above both that of the CAR and that of the repo here, and one transaction puts
+//! the difference in. So a crash at any time leaves the old repo or the new one, and sending the CAR again is always right:
+//! where the repo has that tree already, nothing changes.
+//!
+//! # Whose signature
+//!
+//! 1. The key that the DID document names now, asked for anew: an old host's, while the DID still leads there.
+//! 2. The account's key here: an export of our own comes back.
+//! 3. When the document names our key already, any key that the did:plc's log named before: the identity moved first, and the
+//!    repo must still be able to follow. A did:web keeps no such log, so its owner moves the repo first.
+//!
+//! # Tricky bits
+//!
+//! - The transaction is one, whatever the size of the repo, since readers must not see half of it. Others' writes wait for it:
+//!   about a second for 100,000 records, once in the life of an account.
+//! - Blobs are referred to before they are here: `repo.listMissingBlobs` tells which, and they are permanent when they come.
+//! - An active account may import too; the network is told by a `#sync`, since no `#commit` could hold the change.
+
+mod sorted;
+mod staging;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use common::{Cid, Codec, Datetime, Did, Tid, Value, blob_ref, cbor};
+use crypto::VerifyingKey;
+use http_body_util::BodyExt as _;
+use repo_engine::{Builder, Commit, CommitError, Key, Step, TreeError, UnsignedCommit, Walk};
+use rusqlite::params;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use self::sorted::{Item, Sorted, SortedWriter};
+use self::staging::{Receiver, Staged};
+pub(crate) use self::staging::StagingError;
+use super::prepare::commit_car;
+use super::write::{CommitMeta, Repos, WriteError};
+use crate::auth::RepoGrant;
+use crate::firehose::frames;
+use crate::identity::{PlcClientError, ResolveError};
+use crate::secrets::SecretError;
+use crate::state::App;
+use crate::store::{AccountId, BatchTx, StoreError, WriteFailed, account, blob, record, repo};
+
+/// Imports under way at once; each may fill a file as large as the largest import.
+const AT_ONCE: usize = 4;
+/// Chunks of the body that wait for the disk.
+const CHUNKS_AHEAD: usize = 4;
+/// How long a client may send nothing, and how long it may take for all.
+const STALL: Duration = Duration::from_secs(60);
+const WHOLE: Duration = Duration::from_secs(3600);
+/// Records of the repo here that are compared at a time.
+const PAGE: usize = 1024;
+
+/// Where imports are laid down.
+#[derive(Debug)]
+pub(crate) struct Imports {
+    folder: PathBuf,
+    places: Arc<Semaphore>,
+}
+
+/// Why a repo was not imported.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ImportError {
+    #[error("Too many imports are under way; try again in a minute")]
+    Busy,
+    #[error("The upload stalled; try again")]
+    Stalled,
+    #[error("The request body could not be read")]
+    Body(#[source] axum::Error),
+    #[error("The repo has more than {limit} bytes, which is the most that this server takes")]
+    TooLarge { limit: u64 },
+    #[error(transparent)]
+    Staging(#[from] StagingError),
+    #[error("the root of the CAR is not among its blocks")]
+    NoCommit,
+    #[error("the root of the CAR is not a commit: {0}")]
+    Commit(#[from] CommitError),
+    #[error("the repo is that of {found}, not of {expected}")]
+    OtherDid { found: Did, expected: Did },
+    #[error("the commit is not signed by a key of {0}")]
+    Signature(Did),
+    #[error("the tree of the repo cannot be read: {0}")]
+    Tree(#[source] Box<TreeError<StagingError>>),
+    #[error("the tree of the repo is not the one that its records have")]
+    NotCanonical,
+    #[error("the record at {path} is missing")]
+    MissingRecord { path: String },
+    #[error("the record at {path} is not a record: {reason}")]
+    BadRecord { path: String, reason: String },
+    #[error("Could not resolve DID")]
+    Resolve(#[source] ResolveError),
+    #[error("Could not read the DID's log from the PLC directory")]
+    Directory(#[source] PlcClientError),
+    #[error("the signing key could not be opened")]
+    Key(#[source] SecretError),
+    #[error(transparent)]
+    Repo(#[from] WriteError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Write(#[from] WriteFailed),
+}
+
+impl From<std::io::Error> for ImportError {
+    fn from(err: std::io::Error) -> Self {
+        Self::Staging(err.into())
+    }
+}
+
+impl From<rusqlite::Error> for ImportError {
+    fn from(err: rusqlite::Error) -> Self {
+        Self::Store(err.into())
+    }
+}
+
+impl Imports {
+    /// `folder` holds imports while they are under way; their files have no names, so nothing is left after a crash.
+    pub(crate) fn new(folder: PathBuf) -> Self {
+        Self { folder, places: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    /// Takes a CAR of at most `limit` bytes in.
+    pub(crate) async fn receive(&self, body: Body, limit: u64) -> Result<Received, ImportError> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| ImportError::Busy)?;
+        let mut receiver = Receiver::new(&self.folder)?;
+        let (chunks, mut waiting) = mpsc::channel::<Bytes>(CHUNKS_AHEAD);
+        let laid_down = tokio::task::spawn_blocking(move || -> Result<Receiver, StagingError> {
+            while let Some(chunk) = waiting.blocking_recv() {
+                receiver.feed(&chunk)?;
+            }
+            Ok(receiver)
+        });
+        let sent = tokio::time::timeout(WHOLE, send(body, chunks, limit)).await.map_err(|_| ImportError::Stalled);
+        let receiver = joined(laid_down.await)?;
+        sent??;
+        let staged = joined(tokio::task::spawn_blocking(move || receiver.finish()).await)?;
+        Ok(Received { staged: Arc::new(staged), place })
+    }
+}
+
+/// Sends the body to the thread that lays it down. That it is not wanted any more is told by that thread.
+async fn send(mut body: Body, chunks: mpsc::Sender<Bytes>, limit: u64) -> Result<(), ImportError> {
+    let mut received = 0;
+    loop {
+        let frame = tokio::time::timeout(STALL, body.frame()).await.map_err(|_| ImportError::Stalled)?;
+        let Some(frame) = frame else { return Ok(()) };
+        let Ok(bytes) = frame.map_err(ImportError::Body)?.into_data() else { continue };
+        received += bytes.len() as u64;
+        if received > limit {
+            return Err(ImportError::TooLarge { limit });
+        }
+        if chunks.send(bytes).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+fn joined<T, E>(result: Result<Result<T, E>, tokio::task::JoinError>) -> Result<T, E> {
+    match result {
+        Ok(result) => result,
+        Err(err) => std::panic::resume_unwind(err.into_panic()),
+    }
+}
+
+/// A CAR that is here, and not yet looked into.
+pub(crate) struct Received {
+    staged: Arc<Staged>,
+    place: OwnedSemaphorePermit,
+}
+
+/// A repo that was checked and waits to be stored.
+pub(crate) struct Checked {
+    rev: Tid,
+    data: Cid,
+    sorted: Sorted,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Received {
+    /// Checks that the CAR is a whole repo of the account that `grant` is for, signed by a key of its DID.
+    pub(crate) async fn check(self, app: &App, grant: &RepoGrant) -> Result<Checked, ImportError> {
+        let block = self.staged.block(&self.staged.root())?.ok_or(ImportError::NoCommit)?;
+        let commit = Commit::decode(&block)?;
+        if commit.did != *grant.did() {
+            return Err(ImportError::OtherDid { found: commit.did, expected: grant.did().clone() });
+        }
+        check_signature(app, grant, &commit).await?;
+        let (staged, folder, data) = (self.staged, app.imports.folder.clone(), commit.data);
+        let sorted = joined(tokio::task::spawn_blocking(move || check_tree(&staged, data, &folder)).await)?;
+        Ok(Checked { rev: commit.rev, data: commit.data, sorted, _place: self.place })
+    }
+}
+
+/// Checks that a commit was signed by a key that the account's DID has, or had while it led elsewhere.
+async fn check_signature(app: &App, grant: &RepoGrant, commit: &Commit) -> Result<(), ImportError> {
+    let did = grant.did();
+    let document = app.identity.refresh_did(did).await.map_err(ImportError::Resolve)?;
+    let now = document.signing_key();
+    if now.is_some_and(|key| commit.verify(key).is_ok()) {
+        return Ok(());
+    }
+    let id = grant.account();
+    let sealed = app.db.read(|conn| account::sealed_signing_key(conn, id)).await?;
+    let own = app.secrets.open_signing_key(did, &sealed).map_err(ImportError::Key)?;
+    if commit.verify(own.verifying_key()).is_ok() {
+        return Ok(());
+    }
+    if did.is_plc() && now == Some(own.verifying_key()) {
+        let log = app.identity.plc().log(did).await.map_err(ImportError::Directory)?;
+        let keys = log.iter().filter_map(|operation| operation.data(did)?.verification_methods.get("atproto").cloned());
+        let signed = keys.filter_map(|key| VerifyingKey::from_did_key(&key).ok()).any(|key| commit.verify(&key).is_ok());
+        if signed {
+            return Ok(());
+        }
+    }
+    Err(ImportError::Signature(did.clone()))
+}
+
+/// Walks the tree under `data`, checks it and its records, and writes both down in order.
+fn check_tree(staged: &Staged, data: Cid, folder: &std::path::Path) -> Result<Sorted, ImportError> {
+    let sorted = std::cell::RefCell::new(SortedWriter::new(folder)?);
+    let mut builder = Builder::new(|cid, _, block| sorted.borrow_mut().node(&cid, &block));
+    let mut walk = Walk::new(staged, data);
+    loop {
+        let step = walk.step().map_err(|err| ImportError::Tree(Box::new(err)))?;
+        let (key, cid) = match step {
+            Some(Step::Record { key, cid }) => (key, cid),
+            Some(Step::Node { .. }) => continue,
+            None => break,
+        };
+        let block = match staged.block(&cid)? {
+            Some(block) if cid.codec() == Codec::DagCbor => block,
+            Some(_) => return Err(bad_record(key, &"its CID is not of DAG-CBOR")),
+            None => return Err(ImportError::MissingRecord { path: key.to_owned() }),
+        };
+        let blobs = blobs_of(&block).map_err(|reason| bad_record(key, &reason))?;
+        // The walk has the keys in order, and nodes have valid ones only.
+        let key = Key::parse(key).map_err(|err| bad_record(key, &err))?;
+        if !builder.push(&key, cid)? {
+            return Err(ImportError::NotCanonical);
+        }
+        sorted.borrow_mut().record(&key, &cid, &blobs, &block)?;
+    }
+    if builder.finish()? != data {
+        return Err(ImportError::NotCanonical);
+    }
+    Ok(sorted.into_inner().finish()?)
+}
+
+fn bad_record(path: &str, reason: &dyn std::fmt::Display) -> ImportError {
+    ImportError::BadRecord { path: path.to_owned(), reason: reason.to_string() }
+}
+
+/// Reads a record's block, and returns the blobs that it names.
+fn blobs_of(block: &[u8]) -> Result<Vec<Cid>, String> {
+    match cbor::decode(block) {
+        Ok(record @ Value::Map(_)) => {
+            let mut blobs = blob_ref::named_blobs(&record);
+            // What is not raw bytes is no blob, and could not be uploaded.
+            blobs.retain(|cid| cid.codec() == Codec::Raw);
+            Ok(blobs)
+        }
+        Ok(_) => Err("it is not a map".to_owned()),
+        Err(err) => Err(err.to_string()),
+    }
+}
+
+impl Repos {
+    /// Puts a checked repo in the place of the one that `grant` is for, and returns when that is durable; `None` when that has
+    /// the same records already.
+    pub(crate) async fn import(&self, grant: &RepoGrant, checked: Checked) -> Result<Option<CommitMeta>, ImportError> {
+        let handle = self.handles.get(grant.account(), grant.did());
+        let mut slot = handle.state.lock().await;
+        let permit = self.db.reserve_write()?;
+        let (previous, commit) = self
+            .db
+            .read(|conn| {
+                let state = self.newest(conn, &handle, &mut slot)?;
+                if state.data == checked.data && state.rev > checked.rev {
+                    return Ok::<_, WriteError>((state.head, None));
+                }
+                let last = state.rev.max(checked.rev);
+                let rev = Tid::next_after(Some(last), self.clock.micros(), self.clock_id);
+                let unsigned = UnsignedCommit { did: handle.did.clone(), rev, data: checked.data };
+                Ok((state.head, Some(unsigned.sign(&state.key))))
+            })
+            .await?;
+        let Some(commit) = commit else { return Ok(None) };
+        // Whatever comes of it, the head in memory is read anew by the next write, which waits for the lock until then. Should
+        // the caller go away before, that write stands on the old head and fails, if the import was stored.
+        *slot = None;
+        let meta = CommitMeta { cid: commit.cid, rev: commit.rev };
+        let (account, did) = (handle.account, handle.did.clone());
+        let pending = permit.submit(move |tx| store(tx, account, &did, &previous, &commit, &checked.sorted), |_| ());
+        pending.await?;
+        Ok(Some(meta))
+    }
+}
+
+/// Replaces a repo: what differs is deleted, updated or inserted.
+fn store(
+    tx: &mut BatchTx<'_>,
+    account: AccountId,
+    did: &Did,
+    previous: &Cid,
+    commit: &Commit,
+    sorted: &Sorted,
+) -> Result<(), ImportError> {
+    let row = repo::RepoRow {
+        head: commit.cid,
+        rev: commit.rev,
+        data: commit.data,
+        commit_block: commit.block.to_vec(),
+        fresh_nodes: Vec::new(),
+    };
+    if !repo::advance(tx, account, previous, &row)? {
+        return Err(WriteError::Superseded.into());
+    }
+    tx.prepare_cached("DELETE FROM node WHERE repo = ?1")?.execute(params![account.0])?;
+    let mut old = OldRecords { tx, account, page: Vec::new().into_iter().peekable(), after: String::new(), ended: false };
+    let mut items = sorted.read()?;
+    while let Some(item) = items.next()? {
+        match item {
+            Item::Node { cid, block } => repo::insert_node(tx, account, &cid, commit.rev, block)?,
+            Item::Record { path, cid, blobs, block } => {
+                while let Some((gone, _)) = old.next_if(|old| old < path)? {
+                    delete(tx, account, &gone)?;
+                }
+                match old.next_if(|old| old == path)? {
+                    Some((_, before)) if before == cid => continue,
+                    Some(_) => {
+                        record::update(tx, account, path, &cid, commit.rev, block)?;
+                        blob::drop_references(tx, account, path)?;
+                    }
+                    None => record::insert(tx, account, path, &cid, commit.rev, block)?,
+                }
+                for blob in &blobs {
+                    blob::refer_ahead(tx, account, path, blob, commit.rev)?;
+                }
+            }
+        }
+    }
+    while let Some((gone, _)) = old.next_if(|_| true)? {
+        delete(tx, account, &gone)?;
+    }
+    let is_active = account::find(tx, account)?.is_some_and(|account| account.status.is_active());
+    if is_active {
+        let time = Datetime::from_millis(tx.now_millis());
+        let blocks = commit_car(&commit.cid, &commit.block);
+        tx.emit(account, &frames::sync(did, commit.rev, &blocks, time.as_str()))?;
+    }
+    Ok(())
+}
+
+fn delete(tx: &BatchTx<'_>, account: AccountId, path: &str) -> Result<(), ImportError> {
+    record::delete(tx, account, path)?;
+    Ok(blob::drop_references(tx, account, path)?)
+}
+
+/// The records that a repo has, in order, a page at a time: what is behind the last page may change meanwhile.
+struct OldRecords<'a, 'c> {
+    tx: &'a BatchTx<'c>,
+    account: AccountId,
+    page: std::iter::Peekable<std::vec::IntoIter<(String, Cid)>>,
+    after: String,
+    ended: bool,
+}
+
+impl OldRecords<'_, '_> {
+    /// Returns the next record if its path is one that is wanted.
+    fn next_if(&mut self, wanted: impl Fn(&str) -> bool) -> Result<Option<(String, Cid)>, StoreError> {
+        if self.page.peek().is_none() && !self.ended {
+            let page = record::paths_after(self.tx, self.account, &self.after, PAGE)?;
+            self.ended = page.len() < PAGE;
+            if let Some((last, _)) = page.last() {
+                self.after.clone_from(last);
+            }
+            self.page = page.into_iter().peekable();
+        }
+        Ok(self.page.next_if(|(path, _)| wanted(path)))
+    }
+}

@@ -1,0 +1,3 @@
+//! `app.bsky.feed.*`: feeds that others make.
+
+pub(crate) mod get_feed;

@@ -1,0 +1,3 @@
+//! `com.atproto.moderation.*`: reports, which moderation services take.
+
+pub(crate) mod create_report;

@@ -1,0 +1,73 @@
+//! `com.atproto.repo.importRepo`: takes the repo of the caller's account from a CAR.
+//!
+//! Lexicon: <https://github.com/bluesky-social/atproto/blob/main/lexicons/com/atproto/repo/importRepo.json>
+
+use axum::extract::{Request, State};
+use http::StatusCode;
+
+use crate::auth::{Auth, Full, RepoGrant};
+use crate::error::XrpcError;
+use crate::extract::{body_of, unpacked};
+use crate::repo::{ImportError, StagingError};
+use crate::state::AppState;
+
+#[tracing::instrument(skip_all, fields(did = %auth.account.did))]
+pub(crate) async fn handler(State(app): State<AppState>, auth: Auth<Full>, request: Request) -> Result<(), XrpcError> {
+    let grant = RepoGrant::for_import(&auth)?;
+    if !app.config.limits.accept_imports {
+        return Err(XrpcError::invalid_request("Service is not accepting repo imports"));
+    }
+    body_of(request.headers(), "application/vnd.ipld.car")?;
+    let limit = app.config.limits.import_bytes;
+    let (body, announced) = unpacked(request).await?;
+    if announced.is_some_and(|bytes| bytes > limit) {
+        return Err(ImportError::TooLarge { limit }.into());
+    }
+    let begun = std::time::Instant::now();
+    let received = app.imports.receive(body, limit).await?;
+    // From here on the client is not needed. In a task of its own, so that one that goes away changes nothing.
+    let task = app.clone();
+    let imported = tokio::spawn(async move {
+        let checked = received.check(&task, &grant).await?;
+        task.repos.import(&grant, checked).await
+    });
+    let commit = imported.await.unwrap_or_else(|err| std::panic::resume_unwind(err.into_panic()))?;
+    let duration_ms = begun.elapsed().as_millis() as u64;
+    match commit {
+        Some(commit) => tracing::info!(rev = %commit.rev, duration_ms, "repo imported"),
+        None => tracing::info!(duration_ms, "repo imported, which was here already"),
+    }
+    Ok(())
+}
+
+impl From<ImportError> for XrpcError {
+    fn from(err: ImportError) -> Self {
+        let message = err.to_string();
+        match err {
+            ImportError::Busy => Self::unavailable(message, 60),
+            ImportError::Stalled => Self::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeout", message),
+            ImportError::TooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLarge", message),
+            ImportError::Body(_) => Self::invalid_request(message).with_cause(err),
+            ImportError::Staging(StagingError::File(_)) => {
+                Self::unavailable("The server's disk is full or not writable; try again later", 30).with_cause(err)
+            }
+            ImportError::Staging(
+                StagingError::Car(_) | StagingError::TooManyBlocks | StagingError::Roots | StagingError::Node(_),
+            )
+            | ImportError::NoCommit
+            | ImportError::Commit(_)
+            | ImportError::OtherDid { .. }
+            | ImportError::Signature(_)
+            | ImportError::NotCanonical
+            | ImportError::MissingRecord { .. }
+            | ImportError::BadRecord { .. } => Self::invalid_request(message),
+            ImportError::Tree(_) => Self::invalid_request(message).with_cause(err),
+            ImportError::Resolve(err) => err.into(),
+            ImportError::Directory(err) => err.into(),
+            ImportError::Key(_) => Self::internal(err),
+            ImportError::Repo(err) => err.into(),
+            ImportError::Store(err) => err.into(),
+            ImportError::Write(err) => err.into(),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+# The settings of relay.toml as NixOS options: sections and keys are those of docs/CONFIG.md, which explains them.
+#
+# `null` leaves a setting to its default. Secrets are no options: what is an option ends in the world-readable store. For
+# each there is the path of a file instead, here as `<key>_file`, or in `services.ezpds.credentials`.
+{ lib }:
+let
+  inherit (lib) types;
+
+  matching = words: pattern: types.strMatching pattern // { description = words; };
+
+  url = matching "URL that begins with http:// or https://" "https?://[^/ ]+.*";
+  did = matching "DID such as did:web:example.com" "did:[a-z]+:.+";
+  didKey = matching "public key as did:key" "did:key:z.+";
+  duration = matching "duration such as 30s, 72h or 1h30m" "([0-9]+(ms|s|m|min|h|d|w))+";
+  size = types.either types.ints.unsigned (
+    matching "size such as 100MB or 1GiB" "[0-9]+ ?([kKMGT]i?)?B?"
+  );
+  address = matching "address with a port, such as 127.0.0.1:2583 or [::]:2583" "[^ ]+:[0-9]+";
+  # A path as text, so that it is not copied to the store.
+  file = matching "absolute path" "/.+";
+  text = types.str;
+  number = types.ints.unsigned;
+  list = types.listOf;
+
+  setting =
+    type: description:
+    lib.mkOption {
+      type = types.nullOr type;
+      default = null;
+      inherit description;
+    };
+in
+{
+  server = {
+    public_url = setting url "The address that people and other servers reach this server by, without a path. Required.";
+    bind = setting (list address) "The addresses to listen on.";
+    service_name = setting text "The name of the server in pages and mail.";
+    home_url = setting url "Link to the operator's home page.";
+    logo_url = setting url "Picture that stands for the server in pages and mail.";
+    support_url = setting url "Link to where people find help.";
+    privacy_policy_url = setting url "Link to the privacy policy.";
+    terms_url = setting url "Link to the terms of service.";
+    contact_email = setting text "The operator's public address.";
+    header_timeout = setting duration "How long a client may take to send a request's headers.";
+    idle_timeout = setting duration "How long a connection may stay open without a request.";
+    request_timeout = setting duration "How long an ordinary request may take.";
+    max_connections = setting number "How many connections may be open at once.";
+  };
+
+  data = {
+    dir = setting file "The folder of the database, the blobs and the master key.";
+    sqlite_synchronous = setting (types.enum [
+      "full"
+      "normal"
+    ]) "Whether what was acknowledged survives a power failure (full) or a crash of the process only.";
+    writer_cache = setting size "SQLite's page cache of the connection that writes.";
+    reader_cache = setting size "SQLite's page cache of each connection that reads.";
+    readers = setting number "How many connections read from the database.";
+    writer_queue = setting number "How many writes may wait for the database.";
+  };
+
+  identity = {
+    service_did = setting did "The DID of this server.";
+    handle_domains = setting (list text) "The domains that handles are given under, each with a dot in front.";
+    plc_url = setting url "The PLC directory.";
+    recovery_did_key = setting didKey "A public key that is put before the server's rotation key in new identities.";
+    did_cache_stale = setting duration "After this time a DID document is fetched again in the background.";
+    did_cache_max = setting duration "After this time a DID document is no longer used.";
+    resolver_timeout = setting duration "How long the resolution of a handle or DID may take.";
+  };
+
+  accounts = {
+    invite_required = setting types.bool "Whether a new account needs an invite code.";
+    invite_interval = setting duration "How often each account gets an invite code to give away.";
+    invite_epoch_ms = setting number "Accounts made before this moment earn invite codes only from it on.";
+    accept_disposable_mail = setting types.bool "Whether an account may have a throw-away mail address.";
+    did_doc_in_session = setting types.bool "Whether session responses carry the account's DID document.";
+  };
+
+  services = {
+    appview_url = setting text "The AppView that app.bsky requests are passed on to, or none.";
+    appview_did = setting did "The DID of the AppView.";
+    appview_cdn_url_pattern = setting text "Where the AppView serves pictures: a URL with three %s.";
+    moderation_url = setting url "A moderation service that may act on accounts of this server.";
+    moderation_did = setting did "The DID of the moderation service.";
+    report_url = setting text "The service that gets reports by users, or none.";
+    report_did = setting did "The DID of the report service.";
+    crawlers = setting (list url) "The Relays that are told about new commits.";
+  };
+
+  mail = {
+    url_file = setting file "The file with the mail server as one URL.";
+    host = setting text "The host of the mail server.";
+    port = setting types.port "The port of the mail server.";
+    user = setting text "The user name at the mail server.";
+    password_file = setting file "The file with the password at the mail server.";
+    tls = setting (types.enum [
+      "implicit"
+      "starttls"
+      "none"
+    ]) "How the connection is secured.";
+    from = setting text "The sender of mail. Required when there is a mail server.";
+    moderation_url_file = setting file "The file with another mail server's URL, for mail that moderators send.";
+    moderation_from = setting text "The sender of mail by moderators.";
+  };
+
+  limits = {
+    blob_upload = setting size "The largest blob that may be uploaded.";
+    accept_imports = setting types.bool "Whether accounts may bring a repository along.";
+    import = setting size "The largest repository that may be imported.";
+    backfill = setting duration "How far back a subscriber of the event stream may begin.";
+    subscriber_buffer = setting number "How many events a live subscriber may be behind.";
+    rate_limits = setting types.bool "Whether clients are limited in how much they may ask.";
+    rate_limit_bypass_key_file = setting file "The file with the key that lifts rate limits.";
+  };
+
+  network = {
+    protect_private_addresses = setting types.bool "Whether calls to private addresses are refused.";
+    trusted_proxies = setting (list text) "The proxies whose X-Forwarded-For header is believed.";
+    dns_servers = setting (list text) "The DNS servers that handles are resolved with.";
+    extra_root_certificates = setting file "A PEM file of certificate authorities to trust besides the public ones.";
+  };
+
+  secrets = {
+    admin_password_file = setting file "The file with the password of the admin API.";
+    master_key_file = setting file "The file with the key that seals the keys of all accounts.";
+  };
+
+  logging = {
+    format = setting (types.enum [
+      "auto"
+      "human"
+      "json"
+    ]) "What lines of the log look like.";
+    level = setting text "error, warn, info, debug or trace; also by module.";
+  };
+}
