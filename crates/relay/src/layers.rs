@@ -37,9 +37,7 @@ pub(crate) fn apply(routes: Router<AppState>, app: &AppState) -> Router<AppState
         Some(limits) => routes.layer(from_fn_with_state(limits, limits::layer)),
         None => routes,
     };
-    routes
-        .layer(from_fn(cors))
-        .layer(from_fn(log))
+    routes.layer(from_fn(cors)).layer(from_fn(log))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
@@ -97,8 +95,14 @@ async fn cors(request: Request, next: Next) -> Response {
     response
 }
 
+/// What takes as long as it goes on: the handlers end uploads that stall.
+const UPLOADS: [&str; 2] = ["/xrpc/com.atproto.repo.importRepo", "/xrpc/com.atproto.repo.uploadBlob"];
+
 /// Ends requests that take too long. Downloads and the firehose take what they take; their bodies have limits of their own.
 async fn time_limit(State(app): State<AppState>, request: Request, next: Next) -> Response {
+    if UPLOADS.contains(&request.uri().path().trim_end_matches('/')) {
+        return next.run(request).await;
+    }
     match tokio::time::timeout(app.config.server.request_timeout, next.run(request)).await {
         Ok(response) => response,
         Err(_) => {

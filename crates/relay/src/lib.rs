@@ -2,6 +2,7 @@
 //!
 //! - [`cli`] and [`config`]: what the operator says; [`server`] and `state`: how it runs; [`router`]: every route.
 //! - `xrpc`: the protocol's methods, one file each, by NSID; `auth`: who calls; `extract`: with what; `error`: what they are told.
+//! - `layers` and `limits`: what applies to every request, and how much a client may ask.
 //! - `account`, `repo`, `blob`, `firehose`, [`identity`]: the use cases behind the methods.
 //! - `store`: SQLite. `tasks`: periodic work. [`plc_directory`]: the did:plc directory of `relay dev`.
 

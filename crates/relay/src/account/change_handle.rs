@@ -100,12 +100,7 @@ pub(crate) async fn change_handle(
 }
 
 /// Checks that the account may have the handle: the rules, who else has it, and that a handle of another host leads to it.
-async fn check_allowed(
-    app: &App,
-    account: &Account,
-    handle: &Handle,
-    allow_reserved: bool,
-) -> Result<(), ChangeHandleError> {
+async fn check_allowed(app: &App, account: &Account, handle: &Handle, allow_reserved: bool) -> Result<(), ChangeHandleError> {
     let place = check_handle(handle, &app.config.identity.handle_domains, allow_reserved)?;
     let read = |conn: &rusqlite::Connection| {
         Ok::<_, StoreError>((account::find_by_handle(conn, handle)?, reserved_handle::covers(conn, handle)?))
@@ -224,7 +219,10 @@ mod tests {
         assert_eq!(named(&[]), ["at://new.test"]);
         assert_eq!(named(&["at://old.test"]), ["at://new.test"]);
         assert_eq!(named(&["https://a.test"]), ["at://new.test", "https://a.test"]);
-        assert_eq!(named(&["https://a.test", "at://old.test", "at://x.test"]), ["https://a.test", "at://new.test", "at://x.test"]);
+        assert_eq!(
+            named(&["https://a.test", "at://old.test", "at://x.test"]),
+            ["https://a.test", "at://new.test", "at://x.test"]
+        );
         assert_eq!(named(&["at://old.test", "at://new.test"]), ["at://new.test"]);
         assert_eq!(named(&["at://new.test", "https://a.test"]), ["at://new.test", "https://a.test"]);
     }

@@ -75,7 +75,8 @@ async fn finish(app: &App, deletion: Deletion) -> Result<usize, XrpcError> {
     let mut total = 0;
     for what in Leftovers::ALL {
         loop {
-            let slice = move |tx: &mut BatchTx<'_>| Ok::<_, XrpcError>(deletion::delete_leftovers(tx, deletion.account, what, ROWS)?);
+            let slice =
+                move |tx: &mut BatchTx<'_>| Ok::<_, XrpcError>(deletion::delete_leftovers(tx, deletion.account, what, ROWS)?);
             let deleted = app.db.write(slice).await?;
             total += deleted;
             if deleted < ROWS {
@@ -90,7 +91,8 @@ async fn finish(app: &App, deletion: Deletion) -> Result<usize, XrpcError> {
     let mut after = 0;
     while let Some((page, last)) = {
         let from = after;
-        let read = move |conn: &rusqlite::Connection| event::list_of_account(conn, deletion.account, from, deletion.seq, EVENTS);
+        let read =
+            move |conn: &rusqlite::Connection| event::list_of_account(conn, deletion.account, from, deletion.seq, EVENTS);
         app.db.scan(read).await?
     } {
         after = last;

@@ -135,7 +135,8 @@ pub(crate) async fn sign_did_change(
     operation.check_limits()?;
     // Last, so that a code is not used up in vain.
     let (id, secrets, code) = (account.id, app.secrets.clone(), code.to_owned());
-    let taken = app.db.write(move |tx| take_code(tx, &secrets, id, Purpose::PlcOperation, &code).map_err(DidOperationError::from));
+    let taken =
+        app.db.write(move |tx| take_code(tx, &secrets, id, Purpose::PlcOperation, &code).map_err(DidOperationError::from));
     taken.await??;
     Ok(operation)
 }

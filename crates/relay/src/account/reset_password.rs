@@ -74,9 +74,7 @@ pub(crate) async fn reset_password(app: &AppState, code: String, new_password: &
     }
     let now = app.clock.millis();
     // First, since hashing costs much and anyone may ask.
-    let read = |conn: &rusqlite::Connection| {
-        email_token::owner_of_code(conn, &app.secrets, Purpose::ResetPassword, &code, now)
-    };
+    let read = |conn: &rusqlite::Connection| email_token::owner_of_code(conn, &app.secrets, Purpose::ResetPassword, &code, now);
     let account = app.db.read(read).await??;
     let hash = app.passwords.hash(new_password).await.map_err(ResetPasswordError::Hash)?;
     let secrets = app.secrets.clone();

@@ -7,7 +7,7 @@ use common::Clock as _;
 use http::request::Parts;
 
 use super::token::{self, Scope, bad_scope};
-use super::{Admin, Credentials, check_takedown, credentials, missing};
+use super::{Admin, Credentials, check_takedown, credentials, missing, not_active};
 use crate::error::XrpcError;
 use crate::limits::Meter;
 use crate::state::AppState;
@@ -86,10 +86,11 @@ async fn session(app: &AppState, bearer: &str, scopes: &[Scope]) -> Result<(Acco
     }
     let account = app.db.read(|conn| account::find_by_did(conn, &claims.sub)).await?;
     let account = account.ok_or_else(|| XrpcError::forbidden("AccountNotFound", "Account not found"))?;
-    if !scopes.contains(&Scope::Takendown) {
-        check_takedown(&account)?;
+    if check_takedown(&account).is_ok() {
+        return Ok((account, claims.scope));
     }
-    Ok((account, claims.scope))
+    // A token of before is good for no more than one of after.
+    if scopes.contains(&Scope::Takendown) { Ok((account, Scope::Takendown)) } else { Err(not_active(account.status)) }
 }
 
 /// A caller that may be anyone. A header that is there must be good.

@@ -7,8 +7,8 @@ use http::Method;
 
 use super::account::Accounts;
 use super::{CliError, ConfigSourceArgs};
-use crate::account::operator::{self, ShowCodes};
 use crate::account::ShownCode;
+use crate::account::operator::{self, ShowCodes};
 
 /// The arguments of `relay code`.
 #[derive(Debug, Clone, Args)]

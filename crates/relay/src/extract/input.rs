@@ -47,6 +47,9 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for RecordJson<T> {
 async fn json<T: DeserializeOwned>(request: Request, limit: usize) -> Result<T, XrpcError> {
     body_of(request.headers(), "application/json")?;
     let body = read(request, limit).await?;
+    if body.is_empty() {
+        return Err(XrpcError::invalid_request("A request body is expected but none was provided"));
+    }
     let deserializer = &mut serde_json::Deserializer::from_slice(&body);
     let value = serde_path_to_error::deserialize(&mut *deserializer).map_err(|err| {
         let path = err.path().to_string();

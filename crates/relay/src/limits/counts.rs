@@ -81,8 +81,8 @@ impl Counts {
         let mut seen = count.load(Ordering::Relaxed);
         loop {
             let (mut resets_at, mut spent) = ((seen >> 32) as u32, seen as u32);
-            // A window that ends later than one which begins now was begun before the clock stepped back.
-            if resets_at <= now_seconds || resets_at - now_seconds > quota.seconds {
+            // A window of the far future was begun before the clock stepped back by much. A small step lifts no limit.
+            if resets_at <= now_seconds || resets_at - now_seconds > 2 * quota.seconds {
                 (resets_at, spent) = (now_seconds.saturating_add(quota.seconds), 0);
             }
             let after = spent.saturating_add(points);

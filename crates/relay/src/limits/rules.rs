@@ -61,13 +61,12 @@ impl Window {
             Self::CreateSessionPerDay => quota!(300 in 86400),
             Self::DeleteAccount | Self::ResetPassword => quota!(50 in 300),
             Self::RequestPasswordReset => quota!(15 in 3600),
-            Self::RequestPasswordResetPerDay => quota!(50 in 86400),
             Self::RequestAccountDelete | Self::RequestEmailConfirmation | Self::RequestEmailUpdate => quota!(5 in 3600),
             Self::RequestAccountDeletePerDay | Self::RequestEmailConfirmationPerDay | Self::RequestEmailUpdatePerDay => {
                 quota!(15 in 86400)
             }
             Self::UpdateHandle => quota!(10 in 300),
-            Self::UpdateHandlePerDay => quota!(50 in 86400),
+            Self::RequestPasswordResetPerDay | Self::UpdateHandlePerDay => quota!(50 in 86400),
             Self::UploadBlobPerDay => quota!(1000 in 86400),
         }
     }

@@ -106,7 +106,8 @@ mod tests {
 
     #[test]
     fn text_and_html_say_the_same() {
-        let letter = Letter::new("A <b>subject</b>\r\nBcc: x@example.com").paragraph("1 < 2 & \"3\"").code("ABCDE-FGHIJ").footer("us");
+        let letter =
+            Letter::new("A <b>subject</b>\r\nBcc: x@example.com").paragraph("1 < 2 & \"3\"").code("ABCDE-FGHIJ").footer("us");
         assert_eq!(letter.subject(), "A <b>subject</b> Bcc: x@example.com");
         assert_eq!(letter.as_text(), "1 < 2 & \"3\"\n\n    ABCDE-FGHIJ\n\n-- \nus\n");
         let html = letter.as_html();

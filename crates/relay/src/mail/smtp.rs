@@ -41,7 +41,8 @@ impl SmtpRoute {
         if let Some(login) = &server.login {
             builder = builder.credentials(Credentials::new(login.user.clone(), login.password.expose().to_owned()));
         }
-        let mut from: Mailbox = route.from.as_str().parse().map_err(|err| format!("the sender {:?}: {err}", route.from.as_str()))?;
+        let mut from: Mailbox =
+            route.from.as_str().parse().map_err(|err| format!("the sender {:?}: {err}", route.from.as_str()))?;
         if from.name.is_none() {
             from.name = Some(config.server.service_name.clone());
         }

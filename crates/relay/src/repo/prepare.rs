@@ -14,8 +14,8 @@ use super::handle::{RepoHandle, RepoState};
 use super::nodes::{NodeCache, RepoNodes};
 use super::write::{CommitMeta, FirstCommit, Swap, Write, WriteError};
 use crate::firehose::frames::{self, CommitEvent};
-use crate::store::event::FrameParts;
 use crate::store::account::{self, Status};
+use crate::store::event::FrameParts;
 use crate::store::{AccountId, BatchTx, blob, record, repo};
 
 /// Most bytes of the CAR in a `#commit`: <https://atproto.com/specs/sync>.

@@ -16,7 +16,6 @@ pub(crate) struct BlobRow {
     pub(crate) size: u64,
     pub(crate) temporary: bool,
     pub(crate) taken_down: bool,
-    pub(crate) created_at: i64,
 }
 
 /// A blob that was uploaded.
@@ -36,7 +35,7 @@ pub(crate) struct Reference {
 }
 
 pub(crate) fn find(conn: &Connection, account: AccountId, cid: &Cid) -> Result<Option<BlobRow>, StoreError> {
-    let sql = "SELECT cid, mime_type, size, temporary, takedown_ref, created_at FROM blob WHERE account = ?1 AND cid = ?2";
+    let sql = "SELECT cid, mime_type, size, temporary, takedown_ref FROM blob WHERE account = ?1 AND cid = ?2";
     let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query(params![account.0, cid.digest()])?;
     rows.next()?.map(from_row).transpose()
@@ -49,7 +48,6 @@ fn from_row(row: &Row<'_>) -> Result<BlobRow, StoreError> {
         size: row.get::<_, i64>("size")? as u64,
         temporary: row.get("temporary")?,
         taken_down: row.get_ref("takedown_ref")? != rusqlite::types::ValueRef::Null,
-        created_at: row.get("created_at")?,
     })
 }
 
@@ -63,7 +61,7 @@ pub(crate) fn upsert(tx: &BatchTx<'_>, account: AccountId, new: &NewBlob<'_>) ->
            created_at = excluded.created_at,
            mime_type = iif(temporary = 1, excluded.mime_type, mime_type),
            temporary = min(temporary, excluded.temporary)
-         RETURNING cid, mime_type, size, temporary, takedown_ref, created_at",
+         RETURNING cid, mime_type, size, temporary, takedown_ref",
     )?;
     let mut rows = statement.query(params![account.0, new.cid.digest(), new.mime_type, new.size as i64, tx.now_millis()])?;
     let row = rows.next()?.ok_or(StoreError::RowCount { table: "blob", changed: 0 })?;
@@ -176,11 +174,17 @@ pub(crate) fn delete_expired(tx: &BatchTx<'_>, before_millis: i64, limit: usize)
     Ok(cids)
 }
 
-/// Returns why a blob was taken down: the moderator's reference, which may be empty; the outer `None` when there is no such
-/// blob.
-pub(crate) fn takedown_ref(conn: &Connection, account: AccountId, cid: &Cid) -> Result<Option<Option<String>>, StoreError> {
+/// What moderators decided about a blob.
+#[derive(Clone, Debug)]
+pub(crate) struct BlobStanding {
+    /// Why it was taken down: the moderator's reference, which may be empty.
+    pub(crate) takedown_ref: Option<String>,
+}
+
+pub(crate) fn standing(conn: &Connection, account: AccountId, cid: &Cid) -> Result<Option<BlobStanding>, StoreError> {
     let sql = "SELECT takedown_ref FROM blob WHERE account = ?1 AND cid = ?2";
-    Ok(conn.prepare_cached(sql)?.query_row(params![account.0, cid.digest()], |row| row.get(0)).optional()?)
+    let from_row = |row: &Row<'_>| Ok(BlobStanding { takedown_ref: row.get("takedown_ref")? });
+    Ok(conn.prepare_cached(sql)?.query_row(params![account.0, cid.digest()], from_row).optional()?)
 }
 
 /// Takes a blob of an account down, or puts it back; `false` when there is no such blob.

@@ -117,13 +117,17 @@ pub(crate) struct After {
     pub(crate) code: String,
 }
 
-/// Lists codes with their uses, `limit` at most, and tells where the next page begins.
-pub(crate) fn list(
-    conn: &Connection,
-    order: Order,
-    after: Option<&After>,
-    limit: usize,
-) -> Result<(Vec<(InviteCode, Vec<InviteUse>)>, Option<After>), StoreError> {
+/// Some of all codes.
+#[derive(Clone, Debug)]
+pub(crate) struct Page {
+    /// Each with its uses.
+    pub(crate) codes: Vec<(InviteCode, Vec<InviteUse>)>,
+    /// Where the next page begins; `None` on the last.
+    pub(crate) next: Option<After>,
+}
+
+/// Lists codes, `limit` at most.
+pub(crate) fn list(conn: &Connection, order: Order, after: Option<&After>, limit: usize) -> Result<Page, StoreError> {
     let value = match order {
         Order::CreatedAt => "created_at",
         Order::Uses => "(SELECT count(*) FROM invite_code_use AS u WHERE u.code = invite_code.code)",
@@ -142,7 +146,7 @@ pub(crate) fn list(
         codes.push((code, uses));
     }
     let next = last.filter(|_| codes.len() == limit);
-    Ok((codes, next))
+    Ok(Page { codes, next })
 }
 
 /// Disables a code; nothing happens when there is none.

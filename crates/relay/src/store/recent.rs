@@ -33,8 +33,7 @@ pub(crate) fn last_of(
          WHERE repo = ?1 AND path > ?2 AND path < ?3 AND takedown_ref IS NULL ORDER BY path DESC LIMIT ?4",
     )?;
     // '0' follows '/': the range holds what begins with `collection/`.
-    let mut rows =
-        statement.query(params![repo.0, format!("{collection}/"), format!("{collection}0"), limit as i64])?;
+    let mut rows = statement.query(params![repo.0, format!("{collection}/"), format!("{collection}0"), limit as i64])?;
     let mut found = Vec::with_capacity(limit);
     while let Some(row) = rows.next()? {
         found.push(RecentRecord {

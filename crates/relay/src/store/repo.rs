@@ -61,21 +61,30 @@ pub(crate) fn insert(conn: &Connection, repo: AccountId, new: &RepoRow) -> Resul
 /// A commit is prepared on what was true before it came to the writer. That the account is still active is looked at here, so
 /// that no commit follows the event that tells the network otherwise.
 pub(crate) fn advance(conn: &Connection, repo: AccountId, expected: &Cid, next: &RepoRow) -> Result<bool, StoreError> {
-    let changed = conn
-        .prepare_cached(
-            "UPDATE repo SET head = ?3, rev = ?4, data = ?5, commit_block = ?6, fresh_nodes = ?7
-             WHERE account = ?1 AND head = ?2 AND EXISTS (SELECT 1 FROM account WHERE id = ?1
-               AND takedown_ref IS NULL AND suspended_at IS NULL AND deactivated_at IS NULL)",
-        )?
-        .execute(params![
-            repo.0,
-            expected.digest(),
-            next.head.digest(),
-            rev_value(next.rev),
-            next.data.digest(),
-            next.commit_block,
-            next.fresh_nodes,
-        ])?;
+    let sql = "UPDATE repo SET head = ?3, rev = ?4, data = ?5, commit_block = ?6, fresh_nodes = ?7
+         WHERE account = ?1 AND head = ?2 AND EXISTS (SELECT 1 FROM account WHERE id = ?1
+           AND takedown_ref IS NULL AND suspended_at IS NULL AND deactivated_at IS NULL)";
+    move_head(conn, sql, repo, expected, next)
+}
+
+/// Moves a repo as [`advance`] does, for one that was imported: its account may be deactivated, as it is while it moves here.
+pub(crate) fn replace(conn: &Connection, repo: AccountId, expected: &Cid, next: &RepoRow) -> Result<bool, StoreError> {
+    let sql = "UPDATE repo SET head = ?3, rev = ?4, data = ?5, commit_block = ?6, fresh_nodes = ?7
+         WHERE account = ?1 AND head = ?2 AND EXISTS (SELECT 1 FROM account WHERE id = ?1
+           AND takedown_ref IS NULL AND suspended_at IS NULL)";
+    move_head(conn, sql, repo, expected, next)
+}
+
+fn move_head(conn: &Connection, sql: &str, repo: AccountId, expected: &Cid, next: &RepoRow) -> Result<bool, StoreError> {
+    let changed = conn.prepare_cached(sql)?.execute(params![
+        repo.0,
+        expected.digest(),
+        next.head.digest(),
+        rev_value(next.rev),
+        next.data.digest(),
+        next.commit_block,
+        next.fresh_nodes,
+    ])?;
     Ok(changed == 1)
 }
 

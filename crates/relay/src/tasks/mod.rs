@@ -2,9 +2,12 @@
 
 pub(crate) mod blob_gc;
 mod crawl;
+mod moved_away;
 mod prune;
 
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
@@ -15,6 +18,10 @@ use crate::state::AppState;
 /// Starts all tasks.
 pub(crate) fn start(app: &AppState, tracker: &TaskTracker) {
     crawl::start(app, tracker);
+    let mark = Arc::new(AtomicI64::new(0));
+    every(app, tracker, "find accounts that moved away", Duration::from_secs(600), move |app| {
+        moved_away::run_once(app, Arc::clone(&mark))
+    });
     every(app, tracker, "prune events", Duration::from_secs(600), prune::run_once);
     every(app, tracker, "collect blobs", Duration::from_secs(3600), blob_gc::run_once);
     every(app, tracker, "finish deletions", Duration::from_secs(600), crate::account::finish_deletions);

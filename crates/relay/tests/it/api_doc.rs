@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use relay::router::{Route, routes};
 use serde_json::Value;
 
-const INTRODUCTION: &str = r#"# HTTP API
+const INTRODUCTION: &str = r"# HTTP API
 
 <!-- Written out of the router by `UPDATE_DOCS=1 cargo test -p relay --test it api_doc`; do not edit. -->
 
@@ -16,7 +16,7 @@ methods are passed on to the service that the `atproto-proxy` header names, or t
 
 ## Who may call
 
-"#;
+";
 
 const STATUSES: &str = r#"
 ## Statuses
@@ -35,7 +35,7 @@ lexicon's meaning asks for another:
 | 413 `PayloadTooLarge`, `PayloadTooLargeError` | the body is larger than the settings allow |
 | 429 `RateLimitExceeded` | a limit is reached; `Retry-After` tells when it begins anew |
 | 500 `InternalServerError` | a fault of this server, which its log explains |
-| 502 `UpstreamFailure` | another server did not do what it was asked |
+| 502 `UpstreamFailure`, 504 `UpstreamTimeout` | another server did not do what it was asked, or not in time |
 | 503 `NotEnoughResources` | the disk is full, or too much is going on; `Retry-After` tells when to try again |
 
 Where `limits.rate_limits` is on, an address has 3000 requests in 5 minutes, and the methods below have limits of their own.
@@ -64,19 +64,36 @@ const CALLERS: &[(&str, &str, &str)] = &[
 
 /// Other types that handlers take: they do not tell who calls.
 const OTHER: &[&str] = &[
-    "ViaRequest",
-    "ViaParts",
-    "State",
-    "XrpcJson",
-    "RecordJson",
-    "XrpcQuery",
-    "Request",
-    "HeaderMap",
-    "Method",
-    "Path",
-    "Meter",
-    "WebSocketUpgrade",
     "()",
+    "HeaderMap",
+    "Meter",
+    "Method",
+    "OriginalUri",
+    "Path",
+    "Query",
+    "RecordJson",
+    "Request",
+    "State",
+    "ViaParts",
+    "ViaRequest",
+    "WebSocketUpgrade",
+    "XrpcJson",
+    "XrpcQuery",
+];
+
+/// Statuses that a handler gives beside those that its types tell of.
+const OWN_STATUSES: &[(&str, &[u16])] = &[
+    ("com.atproto.server.createSession", &[401]),
+    ("com.atproto.server.deleteAccount", &[401]),
+    ("com.atproto.sync.getBlob", &[206, 304, 412, 416]),
+    ("com.atproto.sync.subscribeRepos", &[426]),
+    ("com.atproto.repo.uploadBlob", &[408]),
+    ("com.atproto.repo.importRepo", &[408]),
+    ("/xrpc/_health", &[503]),
+    ("/.well-known/atproto-did", &[404]),
+    ("/.well-known/did.json", &[404]),
+    ("/xrpc/{nsid}", &[400, 502, 504]),
+    ("/xrpc/{nsid}/", &[400, 502, 504]),
 ];
 
 /// Methods of `com.atproto` that are not in the router, and why.
@@ -162,6 +179,15 @@ fn statuses(route: &Route, lexicon: Option<&Value>) -> String {
     }
     if has_input || takes("XrpcJson") || takes("RecordJson") {
         statuses.insert(413);
+    }
+    let own = OWN_STATUSES.iter().filter(|(name, _)| *name == route.name);
+    statuses.extend(own.flat_map(|(_, own)| *own));
+    if route.name.starts_with("app.bsky.") {
+        // Asked of the AppView.
+        statuses.extend([502, 504]);
+    }
+    if route.name == "/xrpc/" {
+        return "400".to_owned();
     }
     statuses.iter().map(u16::to_string).collect::<Vec<_>>().join(" ")
 }

@@ -15,7 +15,10 @@ use crate::support::{Client, Reply, TestPds, User, read_export};
 const CAR: &str = "application/vnd.ipld.car";
 const POST: &str = "app.bsky.feed.post";
 
-/// A key that is nobody's else.
+/// What is made wrong in an operation.
+type Fault = Box<dyn FnOnce(&mut serde_json::Value)>;
+
+/// A key of the tests' own.
 fn key(seed: u8) -> SigningKey {
     SigningKey::from_bytes(Curve::K256, &[seed; 32]).unwrap()
 }
@@ -168,6 +171,7 @@ async fn an_account_moves_with_its_records_its_blobs_and_its_did() {
     commit.verify(&crypto::VerifyingKey::from_multikey(multikey).unwrap()).unwrap();
     new.create_post("from the new place").await;
     // The tree of the import is a good one to go on with, after a restart too.
+    drop(follower);
     let to = to.restart().await;
     let new = to.anonymous().with_token(&new.access);
     let export = new.get("com.atproto.sync.getRepo", &[("did", &old.did)]).await.good().bytes;
@@ -179,14 +183,14 @@ async fn an_account_moves_with_its_records_its_blobs_and_its_did() {
 async fn the_repo_of_another_account_is_refused() {
     let (from, recovery) = (TestPds::start().await, key(9));
     let to = from.start_beside().await;
-    let owner = from.create_account("owner").await;
-    owner.create_post("mine").await;
+    let holder = from.create_account("holder").await;
+    holder.create_post("mine").await;
     let thief = account_with_recovery(&from, "thief", &recovery).await;
     let arrival = User::arrive(&to, &thief).await;
     let before = arrival.get("com.atproto.sync.getLatestCommit", &[("did", &arrival.did)]).await.good().json();
-    let reply = import(&arrival, &owner.export().await).await;
+    let reply = import(&arrival, &holder.export().await).await;
     assert_eq!(reply.summary(), "400 InvalidRequest");
-    assert!(reply.text().contains(&owner.did), "{}", reply.text());
+    assert!(reply.text().contains(&holder.did), "{}", reply.text());
     // The same records under the thief's DID, but not signed by its key.
     let forged = repo_car(&thief.did, &key(3), rev(), &posts(0..3));
     let reply = import(&arrival, &forged).await;
@@ -391,9 +395,8 @@ async fn a_handle_changes_in_the_directory_here_and_in_the_network() {
     let pds = TestPds::start().await;
     let (alice, bob) = (pds.create_account("alice").await, pds.create_account("bob").await);
     let mut follower = pds.follow(None).await;
-    let change = async |user: &User, handle: &str| {
-        user.post("com.atproto.identity.updateHandle", &json!({ "handle": handle })).await
-    };
+    let change =
+        async |user: &User, handle: &str| user.post("com.atproto.identity.updateHandle", &json!({ "handle": handle })).await;
     change(&alice, "Anna.test").await.good();
     let event = follower.until(|frame| frame.kind == "#identity").await.pop().unwrap();
     assert_eq!((event.did(), event.text("handle")), (&*alice.did, "anna.test"));
@@ -432,7 +435,7 @@ async fn an_operation_that_would_break_the_account_is_not_submitted() {
         alice.post("com.atproto.identity.submitPlcOperation", &json!({ "operation": operation })).await
     };
     let own_key = recovery.verifying_key().to_did_key();
-    let faults: [(&str, Box<dyn FnOnce(&mut serde_json::Value)>); 5] = [
+    let faults: [(&str, Fault); 5] = [
         ("rotation key", Box::new(move |data| data["rotationKeys"] = json!([own_key]))),
         ("type", Box::new(|data| data["services"]["atproto_pds"]["type"] = json!("Other"))),
         ("endpoint", Box::new(|data| data["services"]["atproto_pds"]["endpoint"] = json!("https://elsewhere.example.com"))),
@@ -445,11 +448,14 @@ async fn an_operation_that_would_break_the_account_is_not_submitted() {
         assert_eq!(reply.summary(), "400 InvalidRequest");
         assert!(reply.text().contains(what), "{what}: {}", reply.text());
     }
-    let nonsense = alice.post("com.atproto.identity.submitPlcOperation", &json!({ "operation": { "type": "plc_operation" } })).await;
+    let nonsense =
+        alice.post("com.atproto.identity.submitPlcOperation", &json!({ "operation": { "type": "plc_operation" } })).await;
     assert_eq!(nonsense.summary(), "400 InvalidRequest");
-    let mut forged = did_operation(&pds, &did, &key(3), |data| data["alsoKnownAs"] = json!(["at://alice.test", "https://a.test"])).await;
+    let mut forged =
+        did_operation(&pds, &did, &key(3), |data| data["alsoKnownAs"] = json!(["at://alice.test", "https://a.test"])).await;
     assert_eq!(submit(&forged).await.summary(), "400 InvalidRequest", "the directory refuses it");
-    forged = did_operation(&pds, &did, &recovery, |data| data["alsoKnownAs"] = json!(["at://alice.test", "https://a.test"])).await;
+    forged =
+        did_operation(&pds, &did, &recovery, |data| data["alsoKnownAs"] = json!(["at://alice.test", "https://a.test"])).await;
     let mut follower = pds.follow(None).await;
     submit(&forged).await.good();
     let event = follower.until(|frame| frame.kind == "#identity").await.pop().unwrap();
@@ -465,5 +471,17 @@ async fn an_operation_is_signed_for_who_has_the_mailed_code() {
     assert_eq!(sign(json!({})).await.summary(), "400 InvalidRequest");
     assert_eq!(sign(json!({ "token": "ABCDE-FGHIJ" })).await.summary(), "400 InvalidToken");
     alice.post_nothing("com.atproto.identity.requestPlcOperationSignature").await.good();
-    assert_eq!(sign(json!({ "token": "ABCDE-FGHIJ" })).await.summary(), "400 InvalidToken");
+    let anyone = pds.anonymous();
+    let mails = anyone.send(anyone.request("GET", "/_dev/mail?format=json&to=alice@example.com")).await.good().json();
+    let code = &mails["mails"][0]["code"];
+    // What cannot be signed does not use the code up.
+    assert_eq!(sign(json!({ "token": code, "rotationKeys": [] })).await.summary(), "400 InvalidRequest");
+    let aliases = json!(["at://alice.test", "https://alice.example.com"]);
+    let signed = sign(json!({ "token": code, "alsoKnownAs": aliases })).await.good().json();
+    assert_eq!(signed["operation"]["alsoKnownAs"], aliases);
+    assert_eq!(sign(json!({ "token": code })).await.summary(), "400 InvalidToken", "a code is good once");
+    alice.post("com.atproto.identity.submitPlcOperation", &signed).await.good();
+    let plc = Client::new(pds.plc_url(), None);
+    let data = plc.send(plc.request("GET", &format!("/{}/data", alice.did))).await.good().json();
+    assert_eq!(data["alsoKnownAs"], aliases);
 }

@@ -107,7 +107,8 @@ async fn errors_of_the_service_are_told_as_such() {
 #[tokio::test]
 async fn what_a_service_may_take_is_bounded() {
     let (pds, _appview) = start_with(|config| {
-        config.network.upstream = UpstreamBounds { head: Duration::from_secs(2), body: Duration::from_secs(2), body_bytes: 10 << 20 };
+        config.network.upstream =
+            UpstreamBounds { head: Duration::from_secs(2), body: Duration::from_secs(2), body_bytes: 10 << 20 };
         config.limits.blob_upload_bytes = 1 << 20;
     })
     .await;
@@ -134,7 +135,8 @@ async fn what_a_service_may_take_is_bounded() {
 #[tokio::test]
 async fn a_stranger_makes_the_server_ask_nobody() {
     let (pds, appview) = start().await;
-    let request = pds.anonymous().request("GET", "/xrpc/com.example.echo").header("atproto-proxy", format!("{}#other", appview.did()));
+    let request =
+        pds.anonymous().request("GET", "/xrpc/com.example.echo").header("atproto-proxy", format!("{}#other", appview.did()));
     let reply = pds.anonymous().send(request).await;
     assert_eq!(reply.summary(), "401 AuthMissing");
     let request = pds.anonymous().request("GET", "/xrpc/com.example.echo").bearer_auth("a.b.c");
@@ -155,7 +157,9 @@ async fn a_header_names_the_service() {
     assert_eq!(appview.asked_once().path, "/xrpc/com.example.headers");
 
     let did = appview.did();
-    for target in [did.clone(), format!("{did}#"), "#other".to_owned(), format!("{did}#a#b"), format!("{did}#none"), "no#x".to_owned()] {
+    for target in
+        [did.clone(), format!("{did}#"), "#other".to_owned(), format!("{did}#a#b"), format!("{did}#none"), "no#x".to_owned()]
+    {
         assert_eq!(call_at(&alice, &target, "GET", "com.example.echo").await.summary(), "400 InvalidRequest", "{target}");
     }
     // Nobody listens on port 1.
@@ -219,7 +223,10 @@ async fn the_token_for_a_feed_is_for_its_generator() {
     let feed = ("feed", "at://did:plc:asdf123/app.bsky.feed.generator/cats");
     alice.get("app.bsky.feed.getFeed", &[feed, ("limit", "5")]).await.good();
     let asked = appview.asked();
-    assert_eq!(asked[0].path, "/xrpc/com.atproto.repo.getRecord?repo=did%3Aplc%3Aasdf123&collection=app.bsky.feed.generator&rkey=cats");
+    assert_eq!(
+        asked[0].path,
+        "/xrpc/com.atproto.repo.getRecord?repo=did%3Aplc%3Aasdf123&collection=app.bsky.feed.generator&rkey=cats"
+    );
     assert!(!asked[0].headers.contains_key("authorization"));
     assert!(asked[1].path.ends_with("&limit=5"), "{}", asked[1].path);
     let claims = signed_claims(&pds, &alice, &asked[1]).await;
@@ -275,7 +282,9 @@ async fn records_of_repos_elsewhere_are_those_that_the_appview_knows() {
 async fn a_server_without_an_appview_says_so() {
     let pds = TestPds::start().await;
     let alice = pds.create_account("alice").await;
-    for nsid in ["app.bsky.feed.getTimeline", "app.bsky.actor.getProfile", "com.example.unknown", "tools.ozone.server.getConfig"] {
+    for nsid in
+        ["app.bsky.feed.getTimeline", "app.bsky.actor.getProfile", "com.example.unknown", "tools.ozone.server.getConfig"]
+    {
         let reply = alice.get(nsid, &[]).await;
         assert_eq!(reply.json(), json!({ "error": "InvalidRequest", "message": format!("No service configured for {nsid}") }));
     }

@@ -10,6 +10,7 @@ async fn start() -> (TestPds, AppView, User) {
     let pds = TestPds::start_with(move |config| own.configure(config)).await;
     let alice = pds.create_account("alice").await;
     // Without anything from before, what is new could be an import.
+    alice.create_post("before").await;
     let old = json!({ "$type": "app.bsky.actor.profile", "displayName": "Old name" });
     alice.put_record("app.bsky.actor.profile", "self", old).await.good();
     appview.has_seen(&alice.latest_commit().await.1);
@@ -74,7 +75,8 @@ async fn a_feed_of_the_author_gets_what_its_filter_lets_through() {
     appview.say("app.bsky.feed.getAuthorFeed", json!({ "feed": [] }));
     let texts = async |actor: &str, filter: &str| {
         let feed = alice.get("app.bsky.feed.getAuthorFeed", &[("actor", actor), ("filter", filter)]).await.good().json();
-        let texts = feed["feed"].as_array().unwrap().iter().map(|item| item["post"]["record"]["text"].as_str().unwrap().to_owned());
+        let texts =
+            feed["feed"].as_array().unwrap().iter().map(|item| item["post"]["record"]["text"].as_str().unwrap().to_owned());
         texts.collect::<Vec<_>>().join(" ")
     };
     assert_eq!(texts(&alice.did, "").await, "reply new");
@@ -88,7 +90,8 @@ async fn a_new_profile_is_seen_in_views_of_its_owner() {
     let (_pds, appview, alice) = start().await;
     let new = json!({ "$type": "app.bsky.actor.profile", "displayName": "New name" });
     alice.put_record("app.bsky.actor.profile", "self", new).await.good();
-    let shown = |did: &str| json!({ "did": did, "handle": "h.test", "displayName": "Old name", "description": "old", "labels": [1] });
+    let shown =
+        |did: &str| json!({ "did": did, "handle": "h.test", "displayName": "Old name", "description": "old", "labels": [1] });
     appview.say("app.bsky.actor.getProfile", shown(&alice.did));
     let profile = alice.get("app.bsky.actor.getProfile", &[("actor", "alice.test")]).await.good().json();
     // What is not in the record any more is gone; what is not of it stays.

@@ -66,7 +66,10 @@ async fn an_account_is_made_and_announced() {
     let access = pds.anonymous().with_token(text(&made["accessJwt"]));
     let session = access.get(SESSION, &[]).await.good().json();
     let shape = session.to_string().replace(&session["didDoc"].to_string(), "{..}").replace(did, "<did>");
-    assert_snapshot!(shape, @"");
+    assert_snapshot!(
+        shape,
+        @r#"{"active":true,"did":"<did>","email":"alice@example.com","emailConfirmed":false,"handle":"alice.test"}"#
+    );
 
     let mut kinds = Vec::new();
     for _ in 0..4 {

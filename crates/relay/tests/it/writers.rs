@@ -30,9 +30,9 @@ async fn of_writers_that_expect_the_same_state_one_wins() {
         assert_eq!(stored["cid"], winner["cid"]);
         before = Some(winner["cid"].as_str().unwrap().to_owned());
     }
-    let delete = |_| json!({ "repo": alice.did, "collection": NOTE, "rkey": "one", "swapRecord": before });
+    let delete = json!({ "repo": alice.did, "collection": NOTE, "rkey": "one", "swapRecord": before });
     let put = json!({ "repo": alice.did, "collection": NOTE, "rkey": "one", "record": { "text": "" }, "swapRecord": before });
-    let (deleted, put) = tokio::join!(async { alice.post("com.atproto.repo.deleteRecord", &delete(())).await }, async {
+    let (deleted, put) = tokio::join!(async { alice.post("com.atproto.repo.deleteRecord", &delete).await }, async {
         alice.post("com.atproto.repo.putRecord", &put).await
     },);
     // A deletion after the put finds another record; a put after the deletion finds none.
@@ -99,7 +99,7 @@ async fn a_repo_is_what_a_map_would_be() {
             let deletes_of_10 = if round % 2 == 0 { 2 } else { 8 };
             let (mut writes, mut effects) = (Vec::new(), Vec::new());
             let mut free: Vec<String> = model.keys().cloned().collect();
-            for write in 0..1 + dice.below(120) {
+            for write in 0..=dice.below(120) {
                 let delete = dice.below(10) < deletes_of_10;
                 if !free.is_empty() && (delete || dice.below(4) == 0) {
                     let path = dice.take(&mut free);
@@ -120,9 +120,10 @@ async fn a_repo_is_what_a_map_would_be() {
             }
             let reply = alice.apply_writes(json!(writes)).await.good().json();
             for ((path, stays), result) in effects.into_iter().zip(reply["results"].as_array().unwrap()) {
-                match stays {
-                    true => drop(model.insert(path, result["cid"].as_str().unwrap().to_owned())),
-                    false => drop(model.remove(&path)),
+                if stays {
+                    model.insert(path, result["cid"].as_str().unwrap().to_owned());
+                } else {
+                    model.remove(&path);
                 }
             }
         }

@@ -178,9 +178,12 @@ async fn a_body_must_be_there_and_be_json() {
         call("content-length: 2\r\ncontent-type: text/plain\r\n", "{}").await,
         @"400 InvalidRequest: Wrong request encoding (Content-Type): text/plain"
     );
+    assert_snapshot!(
+        call("content-length: 0\r\ncontent-type: application/json\r\n", "").await,
+        @"400 InvalidRequest: A request body is expected but none was provided"
+    );
     for broken in [
         "{",
-        "",
         "{\"identifier\":}",
         "nonsense",
         "{\"identifier\":\"a\",\"password\":\"b\"}{}",

@@ -41,8 +41,8 @@ use rusqlite::params;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use self::sorted::{Item, Sorted, SortedWriter};
-use self::staging::{Receiver, Staged};
 pub(crate) use self::staging::StagingError;
+use self::staging::{Receiver, Staged};
 use super::prepare::commit_car;
 use super::write::{CommitMeta, Repos, WriteError};
 use crate::auth::RepoGrant;
@@ -324,7 +324,7 @@ fn store(
         commit_block: commit.block.to_vec(),
         fresh_nodes: Vec::new(),
     };
-    if !repo::advance(tx, account, previous, &row)? {
+    if !repo::replace(tx, account, previous, &row)? {
         return Err(WriteError::Superseded.into());
     }
     tx.prepare_cached("DELETE FROM node WHERE repo = ?1")?.execute(params![account.0])?;

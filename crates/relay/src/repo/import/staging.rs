@@ -1,7 +1,7 @@
 //! The blocks of a CAR as it came, in a file that has no name.
 //!
 //! A CAR has its blocks in any order, and a repo is stored in that of its tree. So the blocks are laid down first, and read by
-//! CID once all are here. Memory holds where each block is: 44 bytes for each, [`MAX_BLOCKS`] at most.
+//! CID once all are here. Memory holds where each block is: 40 bytes for each, [`MAX_BLOCKS`] at most.
 
 use std::fs::File;
 use std::io::{BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
@@ -53,22 +53,22 @@ struct Place {
 
 impl Place {
     fn new(digest: [u8; 32], offset: u64, length: usize) -> Self {
-        let (offset, length) = (offset.to_le_bytes(), length.to_le_bytes());
-        Self {
-            digest,
-            offset: [offset[0], offset[1], offset[2], offset[3], offset[4]],
-            length: [length[0], length[1], length[2]],
-        }
+        let mut place = Self { digest, offset: [0; 5], length: [0; 3] };
+        place.offset.copy_from_slice(&offset.to_le_bytes()[..5]);
+        place.length.copy_from_slice(&length.to_le_bytes()[..3]);
+        place
     }
 
     fn offset(&self) -> u64 {
-        let [a, b, c, d, e] = self.offset;
-        u64::from_le_bytes([a, b, c, d, e, 0, 0, 0])
+        let mut bytes = [0; 8];
+        bytes[..5].copy_from_slice(&self.offset);
+        u64::from_le_bytes(bytes)
     }
 
     fn length(&self) -> usize {
-        let [a, b, c] = self.length;
-        u32::from_le_bytes([a, b, c, 0]) as usize
+        let mut bytes = [0; 4];
+        bytes[..3].copy_from_slice(&self.length);
+        u32::from_le_bytes(bytes) as usize
     }
 }
 
@@ -106,7 +106,7 @@ impl Receiver {
         let [root] = roots.as_slice() else { return Err(StagingError::Roots) };
         self.file.flush()?;
         let file = self.file.into_inner().map_err(std::io::IntoInnerError::into_error)?;
-        self.index.sort_unstable_by(|a, b| a.digest.cmp(&b.digest));
+        self.index.sort_unstable_by_key(|place| place.digest);
         self.index.shrink_to_fit();
         Ok(Staged { file: Mutex::new(file), index: self.index, root: *root })
     }

@@ -25,11 +25,7 @@ struct Input {
 }
 
 /// Serves both methods.
-pub(crate) async fn handler(
-    State(app): State<AppState>,
-    auth: Auth<Standard>,
-    request: Request,
-) -> Result<Response, Failure> {
+pub(crate) async fn handler(State(app): State<AppState>, auth: Auth<Standard>, request: Request) -> Result<Response, Failure> {
     check_takedown(&auth.account)?;
     let nsid = proxy::method_of(request.uri())?;
     let (mut parts, body) = request.into_parts();
@@ -37,7 +33,8 @@ pub(crate) async fn handler(
     let mut request = Request::new(body);
     *request.headers_mut() = headers;
     let XrpcJson(input) = XrpcJson::<Box<RawValue>>::from_request(request, &app).await?;
-    let service: Input = serde_json::from_str(input.get()).map_err(|err| XrpcError::invalid_request(format!("Invalid input: {err}")))?;
+    let service: Input =
+        serde_json::from_str(input.get()).map_err(|err| XrpcError::invalid_request(format!("Invalid input: {err}")))?;
     let own = Target::appview(&app).filter(|appview| *appview.did() == service.service_did);
     let target = match own {
         Some(appview) => appview,

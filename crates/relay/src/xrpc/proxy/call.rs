@@ -171,7 +171,9 @@ impl Answer {
 /// Reads a body of at most `max_bytes`, undoing gzip; `None` when it is larger or breaks off.
 async fn collect(response: reqwest::Response, max_bytes: usize) -> Option<Bytes> {
     // The layer is made for clients; here what it is asked is the answer already.
-    let answered = tower::service_fn(async |request: Request<http::Response<reqwest::Body>>| Ok::<_, std::convert::Infallible>(request.into_body()));
+    let answered = tower::service_fn(|request: Request<http::Response<reqwest::Body>>| {
+        std::future::ready(Ok::<_, std::convert::Infallible>(request.into_body()))
+    });
     let decoded = tower_http::decompression::Decompression::new(answered).oneshot(Request::new(response.into())).await;
     let body = decoded.ok()?.into_body();
     http_body_util::Limited::new(body, max_bytes).collect().await.ok().map(http_body_util::Collected::to_bytes)

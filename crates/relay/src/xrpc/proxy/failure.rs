@@ -135,7 +135,10 @@ mod tests {
     #[test]
     fn an_error_of_the_service_is_told_as_it_is() {
         assert_eq!(told(403, r#"{"error":"NotForYou","message":"later","more":1}"#), "403 NotForYou later");
-        assert_eq!(told(400, r#"{"error":"NotFound"}"#), "400 NotFound The service answered 400 Bad Request without saying why");
+        assert_eq!(
+            told(400, r#"{"error":"NotFound"}"#),
+            "400 NotFound The service answered 400 Bad Request without saying why"
+        );
     }
 
     #[test]

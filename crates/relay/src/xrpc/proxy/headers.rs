@@ -1,8 +1,8 @@
 //! Which headers pass, in both directions. All others stay here: cookies, credentials, and what describes one connection.
 
 use http::header::{
-    ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER,
-    VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE,
+    RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -89,7 +89,8 @@ mod tests {
             ("x-bsky-topics", "news"),
             ("x-forwarded-for", "1.1.1.1"),
         ]);
-        let without_body = ["accept-encoding", "accept-language", "atproto-accept-labelers", "x-atproto-trial", "x-bsky-topics"];
+        let without_body =
+            ["accept-encoding", "accept-language", "atproto-accept-labelers", "x-atproto-trial", "x-bsky-topics"];
         assert_eq!(names(&of_request(&sent, false)), without_body);
         let with_body = of_request(&sent, true);
         assert_eq!(with_body[ACCEPT_ENCODING], "gzip");

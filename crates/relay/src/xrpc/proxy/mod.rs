@@ -122,7 +122,9 @@ mod tests {
         };
         let passes = |nsid: &str, headers: &HeaderMap| outcome(Scope::Access, nsid, headers).is_ok();
         let none = HeaderMap::new();
-        for nsid in ["com.atproto.label.queryLabels", "com.atproto.lexicon.resolveLexicon", "com.example.any", "chat.bsky.convo.x"] {
+        for nsid in
+            ["com.atproto.label.queryLabels", "com.atproto.lexicon.resolveLexicon", "com.example.any", "chat.bsky.convo.x"]
+        {
             assert!(passes(nsid, &none) && passes(nsid, &named), "{nsid}");
         }
         for nsid in ["com.atproto.server.noSuchMethod", "com.atproto.Server.updateEmail", "com.atproto.repo.x"] {

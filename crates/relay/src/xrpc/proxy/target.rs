@@ -100,7 +100,10 @@ impl Target {
     pub(crate) async fn resolve(app: &App, service: &ServiceRef) -> Result<Self, XrpcError> {
         let services = &app.config.services;
         let known = [(&services.appview, APPVIEW), (&services.moderation, LABELER), (&services.report, LABELER)];
-        let known = known.into_iter().filter(|(_, id)| service.id == *id).find_map(|(known, _)| known.as_ref().filter(|known| known.did == service.did));
+        let known = known
+            .into_iter()
+            .filter(|(_, id)| service.id == *id)
+            .find_map(|(known, _)| known.as_ref().filter(|known| known.did == service.did));
         if let Some(known) = known {
             return Ok(Self::of(known));
         }
@@ -209,7 +212,8 @@ mod tests {
 
     #[test]
     fn a_method_is_below_the_endpoint() {
-        let target = |url: &str| Target { did: "did:web:a.b".parse().unwrap(), url: Url::parse(url).unwrap(), configured: false };
+        let target =
+            |url: &str| Target { did: "did:web:a.b".parse().unwrap(), url: Url::parse(url).unwrap(), configured: false };
         let nsid: Nsid = "com.example.get".parse().unwrap();
         let url = |base: &str, query| target(base).method_url(&nsid, query).to_string();
         assert_eq!(url("https://a.b", None), "https://a.b/xrpc/com.example.get");

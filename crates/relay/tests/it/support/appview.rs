@@ -78,7 +78,8 @@ impl AppView {
 
     fn services(&self) -> Services {
         let url = format!("http://{}", self.address);
-        let set = |path: &str, value: &str| Override { flag: "test".to_owned(), path: path.to_owned(), value: value.to_owned() };
+        let set =
+            |path: &str, value: &str| Override { flag: "test".to_owned(), path: path.to_owned(), value: value.to_owned() };
         let overrides = [
             set("server.public_url", "http://localhost:1"),
             set("services.appview_url", &url),
@@ -124,7 +125,8 @@ async fn answer(State(appview): State<AppView>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 64 << 20).await.unwrap_or_default();
     let path = parts.uri.to_string();
-    let asked = Asked { method: parts.method.to_string(), path: path.clone(), headers: parts.headers.clone(), body: body.clone() };
+    let asked =
+        Asked { method: parts.method.to_string(), path: path.clone(), headers: parts.headers.clone(), body: body.clone() };
     appview.known.asked.lock().unwrap().push(asked);
     if path == "/.well-known/did.json" {
         return axum::Json(appview.document()).into_response();
@@ -139,7 +141,9 @@ async fn answer(State(appview): State<AppView>, request: Request) -> Response {
     let answer = appview.known.answers.lock().unwrap().get(nsid).cloned();
     let mut response = match answer {
         Some(answer) => axum::Json(answer).into_response(),
-        None => (StatusCode::BAD_REQUEST, axum::Json(json!({ "error": "NotFound", "message": "no such thing" }))).into_response(),
+        None => {
+            (StatusCode::BAD_REQUEST, axum::Json(json!({ "error": "NotFound", "message": "no such thing" }))).into_response()
+        }
     };
     if let Some(rev) = &*appview.known.rev.lock().unwrap() {
         response.headers_mut().insert("atproto-repo-rev", rev.parse().unwrap());

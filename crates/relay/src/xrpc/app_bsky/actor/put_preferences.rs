@@ -28,11 +28,7 @@ struct Typed {
     kind: Option<String>,
 }
 
-pub(crate) async fn handler(
-    State(app): State<AppState>,
-    auth: Auth<Standard>,
-    request: Request,
-) -> Result<Response, Failure> {
+pub(crate) async fn handler(State(app): State<AppState>, auth: Auth<Standard>, request: Request) -> Result<Response, Failure> {
     check_takedown(&auth.account)?;
     // As in getPreferences: what is read there is written there.
     if ServiceRef::from_headers(request.headers())?.is_some_and(|service| service.is_foreign(&app)) {
@@ -43,15 +39,16 @@ pub(crate) async fn handler(
     let personal = is_personal_session(auth.scope);
     let preferences = check(&input.preferences, personal)?;
     let account = auth.account.id;
-    app.db.write::<_, XrpcError>(move |tx| {
-        let mut preferences = preferences;
-        if !personal {
-            // Not seen by this session, so not meant to go.
-            preferences.extend(preference::list(tx, account)?.into_iter().filter(|one| one.kind == PERSONAL_DETAILS));
-        }
-        Ok(preference::replace(tx, account, &preferences)?)
-    })
-    .await?;
+    app.db
+        .write::<_, XrpcError>(move |tx| {
+            let mut preferences = preferences;
+            if !personal {
+                // Not seen by this session, so not meant to go.
+                preferences.extend(preference::list(tx, account)?.into_iter().filter(|one| one.kind == PERSONAL_DETAILS));
+            }
+            Ok(preference::replace(tx, account, &preferences)?)
+        })
+        .await?;
     Ok(StatusCode::OK.into_response())
 }
 

@@ -70,7 +70,7 @@ async fn generator_of(app: &AppState, target: &Target, feed: &AtUri) -> Result<D
     let unknown = || XrpcError::bad_request("UnknownFeed", "could not resolve the feed's generator");
     let (collection, rkey) = feed.collection().zip(feed.rkey()).ok_or_else(unknown)?;
     let query = url::form_urlencoded::Serializer::new(String::new())
-        .append_pair("repo", &feed.authority().to_string())
+        .append_pair("repo", feed.authority().as_str())
         .append_pair("collection", collection.as_str())
         .append_pair("rkey", rkey.as_str())
         .finish();

@@ -8,6 +8,18 @@ use crate::extract::Params;
 
 const THREAD_VIEW: &str = "app.bsky.feed.defs#threadViewPost";
 
+/// What an answer looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    Profile,
+    Profiles,
+    /// A feed of posts that the caller need not have written.
+    Likes,
+    AuthorFeed,
+    Timeline,
+    Thread,
+}
+
 /// What an answer is merged with.
 pub(super) struct Merge<'a> {
     pub(super) viewer: Viewer<'a>,
@@ -16,24 +28,36 @@ pub(super) struct Merge<'a> {
 }
 
 impl Merge<'_> {
+    /// Adds to an answer what it lacks.
+    pub(super) fn add_to(&self, shape: Shape, body: &mut Value) {
+        match shape {
+            Shape::Profile => self.profile(body),
+            Shape::Profiles => self.profiles(body),
+            Shape::Likes => self.authors(body),
+            Shape::AuthorFeed => self.author_feed(body),
+            Shape::Timeline => self.timeline(body),
+            Shape::Thread => self.thread(body),
+        }
+    }
+
     fn param(&self, name: &str) -> Option<String> {
         self.params.optional(name).ok().flatten()
     }
 
-    pub(super) fn profile(&self, body: &mut Value) {
+    fn profile(&self, body: &mut Value) {
         if self.local.profile_is_new {
             self.viewer.overlay(body, true);
         }
     }
 
-    pub(super) fn profiles(&self, body: &mut Value) {
+    fn profiles(&self, body: &mut Value) {
         for profile in list(body, "profiles") {
             self.profile(profile);
         }
     }
 
     /// Shows the new profile in a feed, which gets no posts.
-    pub(super) fn authors(&self, body: &mut Value) {
+    fn authors(&self, body: &mut Value) {
         if !self.local.profile_is_new {
             return;
         }
@@ -44,16 +68,17 @@ impl Merge<'_> {
         }
     }
 
-    pub(super) fn timeline(&self, body: &mut Value) {
+    fn timeline(&self, body: &mut Value) {
         self.authors(body);
         self.insert_posts(body, |_| true);
     }
 
-    pub(super) fn author_feed(&self, body: &mut Value) {
+    fn author_feed(&self, body: &mut Value) {
         self.authors(body);
         let account = self.viewer.account;
         let actor = self.param("actor").unwrap_or_default();
-        let own = actor == account.did.as_str() || account.handle.as_ref().is_some_and(|handle| actor.eq_ignore_ascii_case(handle.as_str()));
+        let own = actor == account.did.as_str()
+            || account.handle.as_ref().is_some_and(|handle| actor.eq_ignore_ascii_case(handle.as_str()));
         if !own {
             return;
         }
@@ -73,7 +98,7 @@ impl Merge<'_> {
     }
 
     /// Adds replies to a thread.
-    pub(super) fn thread(&self, body: &mut Value) {
+    fn thread(&self, body: &mut Value) {
         if let Some(thread) = body.get_mut("thread") {
             let mut posts: Vec<&LocalPost> = self.local.posts.iter().collect();
             self.add_replies(thread, &mut posts);
@@ -121,7 +146,9 @@ impl Merge<'_> {
         if kind(thread) != Some(THREAD_VIEW) || posts.is_empty() {
             return;
         }
-        let is_reply = |post: &&LocalPost| post.uri != uri && post.record.pointer("/reply/parent/uri").and_then(Value::as_str) == Some(&uri);
+        let is_reply = |post: &&LocalPost| {
+            post.uri != uri && post.record.pointer("/reply/parent/uri").and_then(Value::as_str) == Some(&uri)
+        };
         let replies: Vec<&LocalPost> = posts.iter().copied().filter(is_reply).collect();
         posts.retain(|post| !is_reply(post));
         let Some(thread) = thread.as_object_mut() else { return };

@@ -20,7 +20,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
 
 use self::local::Local;
-use self::merge::Merge;
+use self::merge::{Merge, Shape};
 use self::view::Viewer;
 use crate::auth::{Auth, Standard, check_takedown};
 use crate::extract::Params;
@@ -31,36 +31,34 @@ use crate::xrpc::proxy::{self, Answer, Call, Failure, Refusal, Target};
 /// How many milliseconds the AppView is behind.
 const UPSTREAM_LAG: HeaderName = HeaderName::from_static("atproto-upstream-lag");
 
-type MergeFn = fn(&Merge<'_>, &mut Value);
-
 /// `app.bsky.actor.getProfile`
 pub(crate) async fn get_profile(app: State<AppState>, auth: Auth<Standard>, request: Request) -> Result<Response, Failure> {
     let (read, answer) = Read::begin(app, auth, request).await?;
-    read.merged(answer?, |merge, body| merge.profile(body)).await
+    read.merged(answer?, Shape::Profile).await
 }
 
 /// `app.bsky.actor.getProfiles`
 pub(crate) async fn get_profiles(app: State<AppState>, auth: Auth<Standard>, request: Request) -> Result<Response, Failure> {
     let (read, answer) = Read::begin(app, auth, request).await?;
-    read.merged(answer?, |merge, body| merge.profiles(body)).await
+    read.merged(answer?, Shape::Profiles).await
 }
 
 /// `app.bsky.feed.getActorLikes`
 pub(crate) async fn get_actor_likes(app: State<AppState>, auth: Auth<Standard>, request: Request) -> Result<Response, Failure> {
     let (read, answer) = Read::begin(app, auth, request).await?;
-    read.merged(answer?, |merge, body| merge.authors(body)).await
+    read.merged(answer?, Shape::Likes).await
 }
 
 /// `app.bsky.feed.getAuthorFeed`
 pub(crate) async fn get_author_feed(app: State<AppState>, auth: Auth<Standard>, request: Request) -> Result<Response, Failure> {
     let (read, answer) = Read::begin(app, auth, request).await?;
-    read.merged(answer?, |merge, body| merge.author_feed(body)).await
+    read.merged(answer?, Shape::AuthorFeed).await
 }
 
 /// `app.bsky.feed.getTimeline`
 pub(crate) async fn get_timeline(app: State<AppState>, auth: Auth<Standard>, request: Request) -> Result<Response, Failure> {
     let (read, answer) = Read::begin(app, auth, request).await?;
-    read.merged(answer?, |merge, body| merge.timeline(body)).await
+    read.merged(answer?, Shape::Timeline).await
 }
 
 /// `app.bsky.feed.getPostThread`: also of a post that the AppView does not know yet.
@@ -68,7 +66,7 @@ pub(crate) async fn get_post_thread(app: State<AppState>, auth: Auth<Standard>, 
     let (read, answer) = Read::begin(app, auth, request).await?;
     match answer {
         Err(Failure::Theirs(refusal)) if refusal.is_not_found() && !read.is_head => read.thread_of_own(refusal).await,
-        answer => read.merged(answer?, |merge, body| merge.thread(body)).await,
+        answer => read.merged(answer?, Shape::Thread).await,
     }
 }
 
@@ -99,7 +97,7 @@ impl Read {
     }
 
     /// Answers with what the AppView said, and what is newer.
-    async fn merged(self, answer: Answer, merge: MergeFn) -> Result<Response, Failure> {
+    async fn merged(self, answer: Answer, shape: Shape) -> Result<Response, Failure> {
         if self.is_head || !answer.is_json() {
             return Ok(answer.pass());
         }
@@ -109,7 +107,7 @@ impl Read {
         headers.remove(CONTENT_LENGTH);
         headers.remove(CONTENT_ENCODING);
         let Ok(mut body) = serde_json::from_slice(&bytes) else { return Ok((headers, bytes).into_response()) };
-        merge(&self.merge_with(&local).await, &mut body);
+        self.merge_with(&local).await.add_to(shape, &mut body);
         headers.insert(UPSTREAM_LAG, local.lag_millis.into());
         Ok((headers, body.to_string()).into_response())
     }
@@ -155,7 +153,8 @@ impl Read {
     }
 
     async fn merge_with<'a>(&'a self, local: &'a Local) -> Merge<'a> {
-        let uris: Vec<_> = local.posts.iter().filter_map(|post| view::quoted_uri(&post.record)).map(|uri| ("uris", uri)).collect();
+        let uris: Vec<_> =
+            local.posts.iter().filter_map(|post| view::quoted_uri(&post.record)).map(|uri| ("uris", uri)).collect();
         let mut quoted = HashMap::new();
         if !uris.is_empty()
             && let Some(found) = self.ask(&"app.bsky.feed.getPosts".parse().expect("it is an NSID"), &uris).await

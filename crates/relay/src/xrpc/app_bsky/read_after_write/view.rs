@@ -120,13 +120,12 @@ impl Viewer<'_> {
     /// Returns where a picture is to be had: at the AppView, or here.
     fn image_url(&self, preset: &str, cid: &str) -> String {
         let did = self.account.did.as_str();
-        match &self.app.config.services.appview_cdn {
-            Some(pattern) => pattern.url(preset, did, cid),
-            None => {
-                let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("did", did).append_pair("cid", cid).finish();
-                format!("{}/xrpc/com.atproto.sync.getBlob?{query}", self.app.config.server.public_url.as_str())
-            }
+        if let Some(pattern) = &self.app.config.services.appview_cdn {
+            return pattern.url(preset, did, cid);
         }
+        let query =
+            url::form_urlencoded::Serializer::new(String::new()).append_pair("did", did).append_pair("cid", cid).finish();
+        format!("{}/xrpc/com.atproto.sync.getBlob?{query}", self.app.config.server.public_url.as_str())
     }
 }
 

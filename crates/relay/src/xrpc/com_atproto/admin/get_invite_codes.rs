@@ -10,7 +10,7 @@ use crate::auth::Moderator;
 use crate::error::XrpcError;
 use crate::extract::{FromParams, Params, XrpcQuery};
 use crate::state::AppState;
-use crate::store::invite::{self, After, Order};
+use crate::store::invite::{self, After, Order, Page};
 use crate::xrpc::com_atproto::server::get_account_invite_codes::InviteCode;
 
 pub(crate) struct Parameters {
@@ -52,7 +52,7 @@ pub(crate) async fn handler(
     XrpcQuery(params): XrpcQuery<Parameters>,
 ) -> Result<Json<Output>, XrpcError> {
     let page = app.db.scan(move |conn| invite::list(conn, params.order, params.after.as_ref(), params.limit));
-    let (codes, next) = page.await?;
+    let Page { codes, next } = page.await?;
     let codes = codes.into_iter().map(|(code, uses)| InviteCode::new(code, uses)).collect();
     Ok(Json(Output { cursor: next.map(|after| format!("{}::{}", after.value, after.code)), codes }))
 }

@@ -75,11 +75,11 @@ async fn record_status(app: &AppState, uri: AtUri) -> Result<Output, XrpcError> 
 }
 
 async fn blob_status(app: &AppState, did: Did, cid: Cid) -> Result<Output, XrpcError> {
-    let reference = app.db.read(|conn| match account::find_by_did(conn, &did)? {
-        Some(account) => blob::takedown_ref(conn, account.id, &cid),
+    let standing = app.db.read(|conn| match account::find_by_did(conn, &did)? {
+        Some(account) => blob::standing(conn, account.id, &cid),
         None => Ok(None),
     });
-    let reference = reference.await?.ok_or_else(subject_not_found)?;
+    let standing = standing.await?.ok_or_else(subject_not_found)?;
     let subject = Subject::Blob { did, cid, record_uri: None };
-    Ok(Output { subject, takedown: StatusAttr::takedown(reference), deactivated: None })
+    Ok(Output { subject, takedown: StatusAttr::takedown(standing.takedown_ref), deactivated: None })
 }

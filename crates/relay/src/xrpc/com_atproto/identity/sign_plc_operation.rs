@@ -37,8 +37,7 @@ pub(crate) async fn handler(
     XrpcJson(input): XrpcJson<Input>,
 ) -> Result<Json<Output>, XrpcError> {
     let token = input.token.filter(|token| !token.trim().is_empty());
-    let token =
-        token.ok_or_else(|| XrpcError::invalid_request("email confirmation token required to sign PLC operations"))?;
+    let token = token.ok_or_else(|| XrpcError::invalid_request("email confirmation token required to sign PLC operations"))?;
     let change = DidChange {
         rotation_keys: input.rotation_keys,
         also_known_as: input.also_known_as,

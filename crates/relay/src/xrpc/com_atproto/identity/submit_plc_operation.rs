@@ -24,8 +24,7 @@ pub(crate) async fn handler(
     XrpcJson(input): XrpcJson<Input>,
 ) -> Result<(), XrpcError> {
     check_takedown(&auth.account)?;
-    let operation = Operation::from_json(input.operation).map_err(|err| {
-        XrpcError::invalid_request(format!("Invalid operation: {err}")).with_cause(err)
-    })?;
+    let operation = Operation::from_json(input.operation)
+        .map_err(|err| XrpcError::invalid_request(format!("Invalid operation: {err}")).with_cause(err))?;
     Ok(account::submit_did_change(&app, &auth.account, operation).await?)
 }

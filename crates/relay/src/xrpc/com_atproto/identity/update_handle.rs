@@ -24,7 +24,9 @@ pub(crate) async fn handler(
     XrpcJson(input): XrpcJson<Input>,
 ) -> Result<(), XrpcError> {
     check_takedown(&auth.account)?;
-    let handle: Handle =
-        input.handle.parse().map_err(|err: common::syntax::HandleError| XrpcError::bad_request("InvalidHandle", err.to_string()))?;
+    let handle: Handle = input
+        .handle
+        .parse()
+        .map_err(|err: common::syntax::HandleError| XrpcError::bad_request("InvalidHandle", err.to_string()))?;
     account::change_handle(&app, &auth.account, handle, false).await
 }

@@ -33,10 +33,8 @@ pub(crate) async fn handler(State(app): State<AppState>, auth: Auth<Full>, reque
     });
     let commit = imported.await.unwrap_or_else(|err| std::panic::resume_unwind(err.into_panic()))?;
     let duration_ms = begun.elapsed().as_millis() as u64;
-    match commit {
-        Some(commit) => tracing::info!(rev = %commit.rev, duration_ms, "repo imported"),
-        None => tracing::info!(duration_ms, "repo imported, which was here already"),
-    }
+    let rev = commit.map(|commit| tracing::field::display(commit.rev));
+    tracing::info!(rev, duration_ms, "repo imported, if it was not here already");
     Ok(())
 }
 
@@ -47,7 +45,7 @@ impl From<ImportError> for XrpcError {
             ImportError::Busy => Self::unavailable(message, 60),
             ImportError::Stalled => Self::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeout", message),
             ImportError::TooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLarge", message),
-            ImportError::Body(_) => Self::invalid_request(message).with_cause(err),
+            ImportError::Body(_) | ImportError::Tree(_) => Self::invalid_request(message).with_cause(err),
             ImportError::Staging(StagingError::File(_)) => {
                 Self::unavailable("The server's disk is full or not writable; try again later", 30).with_cause(err)
             }
@@ -61,7 +59,6 @@ impl From<ImportError> for XrpcError {
             | ImportError::NotCanonical
             | ImportError::MissingRecord { .. }
             | ImportError::BadRecord { .. } => Self::invalid_request(message),
-            ImportError::Tree(_) => Self::invalid_request(message).with_cause(err),
             ImportError::Resolve(err) => err.into(),
             ImportError::Directory(err) => err.into(),
             ImportError::Key(_) => Self::internal(err),

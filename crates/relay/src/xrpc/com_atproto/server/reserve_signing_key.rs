@@ -23,9 +23,6 @@ pub(crate) struct Output {
     signing_key: String,
 }
 
-pub(crate) async fn handler(
-    State(app): State<AppState>,
-    XrpcJson(input): XrpcJson<Input>,
-) -> Result<Json<Output>, XrpcError> {
+pub(crate) async fn handler(State(app): State<AppState>, XrpcJson(input): XrpcJson<Input>) -> Result<Json<Output>, XrpcError> {
     Ok(Json(Output { signing_key: reserve_signing_key(&app, input.did).await? }))
 }
