@@ -41,8 +41,17 @@ impl DataDir {
         }
     }
 
-    pub(crate) fn database(&self) -> PathBuf {
+    fn database(&self) -> PathBuf {
         self.path.join("relay.sqlite")
+    }
+
+    /// Returns the path of the database, whose file is made for its owner's eyes only; SQLite gives its log the same rights.
+    pub(crate) fn private_database(&self) -> Result<PathBuf, DataDirError> {
+        let path = self.database();
+        match private_file().truncate(false).open(&path) {
+            Ok(_) => Ok(path),
+            Err(source) => Err(DataDirError::Io { path, source }),
+        }
     }
 
     /// Makes a folder inside, and returns its path.

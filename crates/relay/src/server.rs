@@ -56,6 +56,7 @@ impl Server {
                 limit: Arc::clone(&limit),
                 stop: app.stop.clone(),
                 header_timeout: app.config.server.header_timeout,
+                idle_timeout: app.config.server.idle_timeout,
             };
             listeners.spawn(accept.run(listener));
         }
@@ -115,6 +116,7 @@ struct Accept {
     limit: Arc<Semaphore>,
     stop: CancellationToken,
     header_timeout: Duration,
+    idle_timeout: Duration,
 }
 
 /// The address of the socket's other end.
@@ -135,7 +137,8 @@ impl Accept {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    let serve = serve(stream, peer, self.router.clone(), self.stop.clone(), self.header_timeout);
+                    let timeouts = (self.header_timeout, self.idle_timeout);
+                    let serve = serve_connection(stream, peer, self.router.clone(), self.stop.clone(), timeouts);
                     self.connections.spawn(async move {
                         serve.await;
                         drop(permit);
@@ -151,7 +154,14 @@ impl Accept {
     }
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken, header_timeout: Duration) {
+/// Serves one connection to its end.
+async fn serve_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    stop: CancellationToken,
+    (header_timeout, idle_timeout): (Duration, Duration),
+) {
     // Answers are written whole; waiting to fill a packet would only delay them.
     drop(stream.set_nodelay(true));
     let begun = CancellationToken::new();
@@ -163,7 +173,9 @@ async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, stop: Cancel
         router.clone().oneshot(request)
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(header_timeout).max_buf_size(64 << 10);
+    // hyper counts the wait for the next request's headers from the end of the last answer, so this is how long a connection
+    // may be idle; the first request has a limit of its own below.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(idle_timeout.max(header_timeout)).max_buf_size(64 << 10);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -173,7 +185,6 @@ async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, stop: Cancel
         .keep_alive_timeout(Duration::from_secs(20));
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
-    // The timeout for headers runs from the moment that the version of HTTP is known, so it is not enough for who says nothing.
     let says_nothing = async {
         if tokio::time::timeout(header_timeout, begun.cancelled()).await.is_ok() {
             std::future::pending::<()>().await;

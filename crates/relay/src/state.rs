@@ -89,7 +89,8 @@ impl AppState {
             write_queue: config.data.writer_queue,
         };
         let as_clock = || Arc::clone(&clock) as Arc<dyn Clock>;
-        let db = Db::open(&data_dir.database(), &options, as_clock(), Box::new(move |events| publish.publish(events)))?;
+        let db =
+            Db::open(&data_dir.private_database()?, &options, as_clock(), Box::new(move |events| publish.publish(events)))?;
         let db = Arc::new(db);
         firehose.begin_at(db.seq_at_start());
         let secrets = Secrets::open(&db, master_key).await.map_err(|err| StartError::Secrets(err.to_string()))?;

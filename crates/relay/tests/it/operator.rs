@@ -9,7 +9,7 @@ use relay::clock::SystemClock;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Client, Process, relay, start_plc};
+use crate::support::{Client, Process, TestPds, relay, start_plc};
 
 /// Runs `relay account`, over the data of a `relay dev`.
 async fn account(dir: &Path, public_url: &str, plc_url: &str, args: &[&str], input: Option<&str>) -> Output {
@@ -109,5 +109,25 @@ async fn accounts_are_managed_with_and_without_a_server() {
         let client = server.anonymous();
         assert_eq!(sign_in(&client, &handle, "a first password").await, 401);
         assert_eq!(sign_in(&client, &handle, &made).await, 200);
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_data_folder_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let pds = TestPds::start().await;
+    pds.create_account("alice").await;
+    for (name, mode) in [
+        ("", 0o700),
+        ("blobs", 0o700),
+        ("relay.sqlite", 0o600),
+        ("relay.sqlite-wal", 0o600),
+        ("master.key", 0o600),
+        ("relay.lock", 0o600),
+    ] {
+        let found = std::fs::metadata(pds.data_dir().join(name)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(found, mode, "{name} has {found:o}");
     }
 }
