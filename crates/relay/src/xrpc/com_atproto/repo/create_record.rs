@@ -4,10 +4,10 @@
 
 use axum::Json;
 use axum::extract::State;
-use common::{AtIdentifier, AtUri, Cid, Map, Nsid, RecordKey};
-use serde::{Deserialize, Serialize};
+use common::{AtIdentifier, Cid, Map, Nsid, RecordKey};
+use serde::Deserialize;
 
-use super::{CommitOutput, ValidationStatus, check_record, record_uri};
+use super::{RecordOutput, check_record, record_uri};
 use crate::auth::RepoAuth;
 use crate::error::XrpcError;
 use crate::extract::RecordJson;
@@ -25,22 +25,11 @@ pub(crate) struct Input {
     swap_commit: Option<Cid>,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Output {
-    uri: AtUri,
-    cid: Cid,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    commit: Option<CommitOutput>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    validation_status: Option<ValidationStatus>,
-}
-
 pub(crate) async fn handler(
     State(app): State<AppState>,
     auth: RepoAuth,
     RecordJson(input): RecordJson<Input>,
-) -> Result<Json<Output>, XrpcError> {
+) -> Result<Json<RecordOutput>, XrpcError> {
     let grant = auth.grant(&app, &input.repo).await?;
     let rkey = input.rkey.unwrap_or_else(|| app.repos.next_tid().into());
     let checked = check_record(&input.collection, &rkey, input.record, input.validate)?;
@@ -49,5 +38,5 @@ pub(crate) async fn handler(
     // Whoever wants no validation gets no cleaning up either, as on the official server.
     let write = if input.validate == Some(false) { Write::Create { key, record } } else { Write::CreateUnique { key, record } };
     let commit = app.repos.write(&grant, vec![write], input.swap_commit).await?;
-    Ok(Json(Output { uri, cid, commit: commit.map(Into::into), validation_status: checked.status }))
+    Ok(Json(RecordOutput { uri, cid, commit: commit.map(Into::into), validation_status: checked.status }))
 }

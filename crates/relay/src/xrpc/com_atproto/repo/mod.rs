@@ -44,6 +44,19 @@ pub(crate) enum ValidationStatus {
     Unknown,
 }
 
+/// What createRecord and putRecord answer.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RecordOutput {
+    uri: AtUri,
+    cid: Cid,
+    /// Absent when there was nothing to write.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit: Option<CommitOutput>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    validation_status: Option<ValidationStatus>,
+}
+
 /// A record that may be written, and what is known of its validity; `None` when that was not asked.
 pub(crate) struct Checked {
     pub(crate) key: Key,

@@ -4,10 +4,10 @@
 
 use axum::Json;
 use axum::extract::State;
-use common::{AtIdentifier, AtUri, Cid, Map, Nsid, RecordKey};
-use serde::{Deserialize, Serialize};
+use common::{AtIdentifier, Cid, Map, Nsid, RecordKey};
+use serde::Deserialize;
 
-use super::{CommitOutput, ValidationStatus, absent_or_null, check_record, record_uri};
+use super::{RecordOutput, absent_or_null, check_record, record_uri};
 use crate::auth::RepoAuth;
 use crate::error::XrpcError;
 use crate::extract::RecordJson;
@@ -29,22 +29,11 @@ pub(crate) struct Input {
     swap_commit: Option<Cid>,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Output {
-    uri: AtUri,
-    cid: Cid,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    commit: Option<CommitOutput>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    validation_status: Option<ValidationStatus>,
-}
-
 pub(crate) async fn handler(
     State(app): State<AppState>,
     auth: RepoAuth,
     RecordJson(input): RecordJson<Input>,
-) -> Result<Json<Output>, XrpcError> {
+) -> Result<Json<RecordOutput>, XrpcError> {
     let grant = auth.grant(&app, &input.repo).await?;
     let checked = check_record(&input.collection, &input.rkey, input.record, input.validate)?;
     let (uri, cid) = (record_uri(grant.did(), &checked.key)?, checked.record.cid);
@@ -55,5 +44,5 @@ pub(crate) async fn handler(
     };
     let write = Write::Put { key: checked.key, record: checked.record, swap };
     let commit = app.repos.write(&grant, vec![write], input.swap_commit).await?;
-    Ok(Json(Output { uri, cid, commit: commit.map(Into::into), validation_status: checked.status }))
+    Ok(Json(RecordOutput { uri, cid, commit: commit.map(Into::into), validation_status: checked.status }))
 }
