@@ -1,8 +1,10 @@
 //! A folder of blobs.
 //!
-//!     00/ .. ff/<rest of the digest in hex>     the blobs, by the first byte of their digest
-//!     tmp/<number>                              uploads that are not finished
-//!     trash/<digest in hex>                     blobs that no row named when the sweep came by
+//! ```text
+//! 00/ .. ff/<rest of the digest in hex>     the blobs, by the first byte of their digest
+//! tmp/<number>                              uploads that are not finished
+//! trash/<digest in hex>                     blobs that no row named when the sweep came by
+//! ```
 //!
 //! A file gets its name when its content is durable, and a name is given by renaming: a file with a name is whole. The 256
 //! folders are made at the start, so an upload makes none and has one folder to sync.
