@@ -37,8 +37,9 @@ pub(crate) async fn handler(
     if app.firehose.subscribers() >= MAX_SUBSCRIBERS {
         return XrpcError::unavailable("Too many subscribers; try again later", 60).into_response();
     }
-    // Consumers send nothing but pongs and a close; a large buffer lets one flush carry many frames.
-    let upgrade = upgrade.max_message_size(16 << 10).write_buffer_size(128 << 10).max_write_buffer_size(8 << 20);
+    // Consumers send nothing but pongs and a close, so there is little to read; a flush carries several frames.
+    let upgrade =
+        upgrade.max_message_size(16 << 10).read_buffer_size(4 << 10).write_buffer_size(32 << 10).max_write_buffer_size(8 << 20);
     upgrade.on_upgrade(async move |socket| {
         let window_begins_millis = app.clock.millis() - app.config.limits.backfill.as_millis() as i64;
         let source = Source { db: &app.db, firehose: &app.firehose, window_begins_millis };
