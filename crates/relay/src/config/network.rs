@@ -7,13 +7,14 @@ use std::{
     time::Duration,
 };
 
-use rustls::pki_types::{CertificateDer, pem::PemObject};
+use rustls::pki_types::CertificateDer;
 
 use super::{
     reader::{Reader, Shown},
     sources::read_bounded,
     values::{IpRange, parse_dns_server},
 };
+use crate::identity::http::roots_from_pem;
 
 /// The section `[network]`.
 #[derive(Debug, Clone)]
@@ -95,16 +96,13 @@ fn read_roots(reader: &mut Reader) -> Option<ExtraRoots> {
             return None;
         }
     };
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
-    match certificates {
-        Ok(certificates) if !certificates.is_empty() => Some(ExtraRoots { file, certificates }),
-        Ok(_) | Err(_) => {
-            reader.complain(
-                PATH,
-                "has no certificates in PEM form",
-                "The file has parts that begin with -----BEGIN CERTIFICATE-----.",
-            );
-            None
-        }
-    }
+    let Ok(certificates) = roots_from_pem(text.as_bytes()) else {
+        reader.complain(
+            PATH,
+            "has no certificates in PEM form",
+            "The file has parts that begin with -----BEGIN CERTIFICATE-----.",
+        );
+        return None;
+    };
+    Some(ExtraRoots { file, certificates })
 }

@@ -6,14 +6,10 @@ use axum::Json;
 use axum::extract::State;
 
 use super::AccountView;
-use crate::auth::{Auth, Standard, check_takedown};
+use crate::auth::{Auth, Standard};
 use crate::error::XrpcError;
 use crate::state::AppState;
 
 pub(crate) async fn handler(State(app): State<AppState>, auth: Auth<Standard>) -> Result<Json<AccountView>, XrpcError> {
-    if check_takedown(&auth.account).is_err() {
-        let message = format!("Could not find user info for account: {}", auth.account.did);
-        return Err(XrpcError::invalid_request(message));
-    }
     Ok(Json(AccountView::of(&app, auth.account).await))
 }
