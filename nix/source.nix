@@ -17,7 +17,8 @@ let
   embedded = fileset.unions [
     ../crates/common/src/lexicon/facts.json
     ../crates/relay/src/store/migrations
-    (fileset.maybeMissing ../crates/relay/templates)
+    ../crates/relay/assets
+    ../crates/relay/templates
     # By tests.
     ../crates/common/tests/verdicts.json
     ../crates/crypto/tests/fixtures

@@ -20,6 +20,7 @@ use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove
 use crate::auth::Caller;
 use crate::error::{ErrorName, XrpcError};
 use crate::limits::{self, RateLimits};
+use crate::pages;
 use crate::state::AppState;
 
 /// Puts the layers over `routes`. The last one that is added is the first that a request meets.
@@ -37,7 +38,7 @@ pub(crate) fn apply(routes: Router<AppState>, app: &AppState) -> Router<AppState
         Some(limits) => routes.layer(from_fn_with_state(limits, limits::layer)),
         None => routes,
     };
-    routes.layer(from_fn(cors)).layer(from_fn(log))
+    routes.layer(from_fn_with_state(app.clone(), pages::guard)).layer(from_fn(cors)).layer(from_fn(log))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
@@ -70,10 +71,13 @@ async fn log(mut request: Request, next: Next) -> Response {
     response
 }
 
-/// Lets pages of any origin call the API, as the protocol's clients in browsers do.
+/// Lets pages of any origin call the API, as the protocol's clients in browsers do; our own pages are for nobody's scripts.
 async fn cors(request: Request, next: Next) -> Response {
     const EXPOSED: &str = "DPoP-Nonce, WWW-Authenticate, RateLimit-Limit, RateLimit-Reset, RateLimit-Remaining, \
                            RateLimit-Policy, Retry-After, Atproto-Repo-Rev, Atproto-Content-Labelers";
+    if pages::is_page(request.uri().path()) {
+        return next.run(request).await;
+    }
     let any = HeaderValue::from_static("*");
     let preflight =
         request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);

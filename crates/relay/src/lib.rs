@@ -4,6 +4,7 @@
 //! - `xrpc`: the protocol's methods, one file each, by NSID; `auth`: who calls; `extract`: with what; `error`: what they are told.
 //! - `layers` and `limits`: what applies to every request, and how much a client may ask.
 //! - `account`, `repo`, `blob`, `firehose`, [`identity`]: the use cases behind the methods.
+//! - `pages`: what people see in their browser.
 //! - `store`: SQLite. `tasks`: periodic work. [`plc_directory`]: the did:plc directory of `relay dev`.
 
 mod account;
@@ -21,6 +22,7 @@ pub mod identity;
 mod layers;
 mod limits;
 mod mail;
+mod pages;
 pub mod plc_directory;
 mod random;
 mod repo;

@@ -9,7 +9,7 @@ use crate::error::XrpcError;
 use crate::state::AppState;
 use crate::xrpc::app_bsky::{actor, age_assurance, feed, notification, read_after_write};
 use crate::xrpc::com_atproto::{admin, identity, moderation, repo, server, sync, temp};
-use crate::{web, well_known, xrpc};
+use crate::{pages, web, well_known, xrpc};
 
 /// Builds the service: the routes below the layers that apply to all of them.
 pub fn router(app: AppState) -> Router {
@@ -32,6 +32,14 @@ fn table() -> Table {
         .page("/.well-known/did.json", well_known::did_json::handler)
         // The mailbox of `relay dev`; elsewhere there is nothing.
         .page("/_dev/mail", web::dev_mail::handler)
+        // The pages of the account, and what they load.
+        .view("/assets/{file}", pages::assets::handler)
+        .form("/language", pages::switch_language::handler)
+        .view("/account", pages::account::home::handler)
+        .view("/account/sign-in", pages::account::sign_in::show)
+        .form("/account/sign-in", pages::account::sign_in::submit)
+        .form("/account/sign-out", pages::account::sign_out::handler)
+        .form("/account/switch", pages::account::switch::handler)
         // Methods that are not listed below.
         .any("/xrpc/{nsid}", xrpc::proxy::handler)
         .any("/xrpc/{nsid}/", xrpc::proxy::handler)
@@ -162,6 +170,18 @@ impl Table {
     /// A path that is called by GET (and HEAD).
     fn page<H: Handler<T, AppState>, T: 'static>(self, path: &'static str, handler: H) -> Self {
         self.note::<T>(path, "GET", false).route(path, get(handler))
+    }
+
+    /// A page, or what pages load.
+    fn view<H: Handler<T, AppState>, T: 'static>(self, path: &'static str, handler: H) -> Self {
+        assert!(pages::is_page(path), "{path} is not known to `pages::guard`");
+        self.page(path, handler)
+    }
+
+    /// Where a page sends a form.
+    fn form<H: Handler<T, AppState>, T: 'static>(self, path: &'static str, handler: H) -> Self {
+        assert!(pages::is_page(path), "{path} is not known to `pages::guard`");
+        self.note::<T>(path, "POST", false).route(path, post(handler))
     }
 
     /// A path that is called by whatever verb.

@@ -55,14 +55,17 @@ impl From<AppPasswordError> for XrpcError {
 
 /// Returns the hash by which an app password is known; `None` for text that is none.
 pub(super) fn hash(did: &Did, password: &str) -> Option<String> {
-    let password = password.trim();
-    let form = password.len() == 19
-        && password.bytes().enumerate().all(|(at, b)| if at % 5 == 4 { b == b'-' } else { b.is_ascii_alphanumeric() });
-    if !form {
+    if !has_form(password) {
         return None;
     }
-    let password = password.to_ascii_lowercase();
+    let password = password.trim().to_ascii_lowercase();
     Some(HEXLOWER.encode(&Sha256::digest(format!("{did} {password}"))))
+}
+
+/// Whether a text has the form of an app password.
+pub(super) fn has_form(text: &str) -> bool {
+    let text = text.trim();
+    text.len() == 19 && text.bytes().enumerate().all(|(at, b)| if at % 5 == 4 { b == b'-' } else { b.is_ascii_alphanumeric() })
 }
 
 /// Returns what a session may do that begins with an app password.

@@ -45,6 +45,8 @@ pub(crate) use moderate::{Takedown, judge_account, judge_blob, judge_record};
 pub(crate) use password::Passwords;
 pub(crate) use publish_key::publish_key;
 pub(crate) use reset_password::{request_password_reset, reset_password};
-pub(crate) use session::{LoginAttempt, Session, log_in, log_out, refresh, sweep_sessions};
+pub(crate) use session::{
+    LoginAttempt, Session, SessionError, check_password, log_in, log_out, looks_like_app_password, refresh, sweep_sessions,
+};
 pub(crate) use signing_key::reserve_signing_key;
 pub(crate) use status::{activate, check_did, counts, deactivate};

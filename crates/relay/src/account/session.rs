@@ -122,6 +122,52 @@ pub(crate) async fn log_in(app: &App, attempt: LoginAttempt<'_>) -> Result<Sessi
     result
 }
 
+/// Checks an account's own password, for a page; app passwords are for apps. Returns the hash that the password fits.
+///
+/// # Errors
+///
+/// [`SessionError::Credentials`] whatever part of them is wrong.
+pub(crate) async fn check_password(app: &App, identifier: &str, password: &str) -> Result<(Account, String), SessionError> {
+    let began = Instant::now();
+    let result = try_check_password(app, identifier, password).await;
+    if matches!(result, Err(SessionError::Credentials)) {
+        tokio::time::sleep_until(began + FAILURE_TAKES).await;
+    }
+    result
+}
+
+async fn try_check_password(app: &App, identifier: &str, password: &str) -> Result<(Account, String), SessionError> {
+    if password.chars().count() > password::MAX_CHARS {
+        return Err(SessionError::Credentials);
+    }
+    let find = |conn: &rusqlite::Connection| {
+        let Some(account) = find(conn, identifier)? else { return Ok::<_, StoreError>((None, None)) };
+        let hash = account::password_hash(conn, account.id)?;
+        Ok((Some(account), hash))
+    };
+    let (account, stored) = app.db.read(find).await?;
+    let hash = match (app.passwords.verify(password, stored.clone()).await?, stored) {
+        (Verdict::Right, Some(hash)) => hash,
+        (Verdict::RightWithNewHash(new), Some(old)) => {
+            let (Some(account), hash) = (&account, new.clone()) else { return Err(SessionError::Credentials) };
+            let id = account.id;
+            app.db.write::<_, SessionError>(move |tx| Ok(account::replace_password_hash(tx, id, &old, &new)?)).await?;
+            hash
+        }
+        (Verdict::Wrong | Verdict::Right | Verdict::RightWithNewHash(_), _) => return Err(SessionError::Credentials),
+    };
+    let account = account.ok_or(SessionError::Credentials)?;
+    match account.status {
+        Status::Takendown | Status::Suspended => Err(SessionError::Takendown),
+        Status::Active | Status::Deactivated => Ok((account, hash)),
+    }
+}
+
+/// Whether a text has the form of an app password, which pages do not take.
+pub(crate) fn looks_like_app_password(text: &str) -> bool {
+    app_password::has_form(text)
+}
+
 /// Who proved what about an account.
 struct Proof {
     scope: Scope,

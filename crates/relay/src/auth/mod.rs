@@ -88,7 +88,7 @@ pub(crate) fn not_active(status: Status) -> XrpcError {
 #[derive(Clone, Debug)]
 pub(crate) struct Caller(pub(crate) std::sync::Arc<std::sync::OnceLock<common::Did>>);
 
-fn note_caller(parts: &http::request::Parts, account: &Account) {
+pub(crate) fn note_caller(parts: &http::request::Parts, account: &Account) {
     if let Some(caller) = parts.extensions.get::<Caller>() {
         // A request has one caller; a second extractor finds the same.
         drop(caller.0.set(account.did.clone()));

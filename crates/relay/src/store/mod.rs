@@ -29,6 +29,7 @@ pub(crate) mod reserved_key;
 pub(crate) mod row;
 pub(crate) mod session;
 pub(crate) mod standing;
+pub(crate) mod web_session;
 mod writer;
 
 pub(crate) use db::{Db, DbOptions, Synchronous};

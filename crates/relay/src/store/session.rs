@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{AccountId, StoreError, expect_one_row};
+use super::{AccountId, StoreError, expect_one_row, web_session};
 
 /// A refresh token as it is remembered; the token itself is made from it anew.
 #[derive(Clone, Debug)]
@@ -54,8 +54,9 @@ pub(crate) fn delete(conn: &Connection, id: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Ends all sessions of an account.
+/// Ends all sessions of an account: those of clients, and those in browsers.
 pub(crate) fn delete_all(conn: &Connection, account: AccountId) -> Result<(), StoreError> {
+    web_session::delete_all(conn, account)?;
     conn.prepare_cached("DELETE FROM refresh_token WHERE account = ?1")?.execute([account.0])?;
     Ok(())
 }

@@ -59,12 +59,15 @@ const CALLERS: &[(&str, &str, &str)] = &[
     ),
     ("Admin", "operator", "`Basic admin:<password>`, with the setting `secrets.admin_password`"),
     ("Moderator", "operator, or moderation service", "the operator, or the moderation service with a service token"),
+    ("SignedIn", "signed in", "someone who is signed in in this browser"),
     ("Uploader", "session, or service token", "any session, or a service that acts for the account"),
 ];
 
 /// Other types that handlers take: they do not tell who calls.
 const OTHER: &[&str] = &[
     "()",
+    "CsrfForm",
+    "CsrfJson",
     "HeaderMap",
     "Meter",
     "Method",
@@ -76,6 +79,7 @@ const OTHER: &[&str] = &[
     "State",
     "ViaParts",
     "ViaRequest",
+    "Visitor",
     "WebSocketUpgrade",
     "XrpcJson",
     "XrpcQuery",
@@ -296,6 +300,6 @@ fn all_routes_are_in_the_table() {
     }
     let mut seen = BTreeSet::new();
     for route in routes() {
-        assert!(seen.insert(route.name), "{} is there twice", route.name);
+        assert!(seen.insert((route.name, route.verb)), "{} {} is there twice", route.verb, route.name);
     }
 }

@@ -17,6 +17,7 @@ mod identity;
 mod invites;
 mod migration;
 mod operator;
+mod pages;
 mod preferences;
 mod proxy;
 mod rate_limits;

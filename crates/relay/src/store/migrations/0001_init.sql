@@ -47,6 +47,34 @@ CREATE TABLE app_password (
   PRIMARY KEY (account, name)
 ) STRICT, WITHOUT ROWID;
 
+-- Browsers in which someone has signed in to the pages. The cookie holds `id` and a secret, which is new at each sign-in.
+CREATE TABLE web_device (
+  id TEXT PRIMARY KEY,
+  secret_hash BLOB NOT NULL,
+  created_at INTEGER NOT NULL,
+  -- The account whose pages are shown, when several are signed in.
+  current INTEGER REFERENCES account (id) ON DELETE SET NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX web_device_current ON web_device (current);
+
+-- Who is signed in to the pages where.
+CREATE TABLE web_session (
+  device TEXT NOT NULL REFERENCES web_device (id) ON DELETE CASCADE,
+  account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+  signed_in_at INTEGER NOT NULL,
+  -- To the hour or so.
+  last_seen_at INTEGER NOT NULL,
+  -- When it ends unless it is used before; it never moves for a browser that is not to remember.
+  expires_at INTEGER NOT NULL,
+  remembered INTEGER NOT NULL,
+  -- To tell their devices apart by, for people.
+  user_agent TEXT NOT NULL,
+  ip TEXT NOT NULL,
+  PRIMARY KEY (device, account)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX web_session_account ON web_session (account);
+CREATE INDEX web_session_expires ON web_session (expires_at);
+
 -- The codes of mails, one for each purpose. Kept for some time after their end, to say that they have ended.
 CREATE TABLE email_token (
   account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,

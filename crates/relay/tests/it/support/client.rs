@@ -20,11 +20,13 @@ pub(crate) struct Reply {
 }
 
 impl Client {
-    #[expect(clippy::disallowed_methods, reason = "a test talks to its own server")]
     pub(crate) fn new(url: String, token: Option<String>) -> Self {
-        let tls = relay::identity::http::tls_config(&[]).unwrap();
-        let http = reqwest::Client::builder().tls_backend_preconfigured(tls).build().unwrap();
-        Self { http, url, token }
+        Self { http: builder().build().unwrap(), url, token }
+    }
+
+    /// A caller that is told where a redirect leads, and does not go there.
+    pub(crate) fn without_redirects(url: String) -> Self {
+        Self { http: builder().redirect(reqwest::redirect::Policy::none()).build().unwrap(), url, token: None }
     }
 
     pub(crate) fn with_token(&self, token: &str) -> Self {
@@ -79,6 +81,11 @@ impl Client {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Ok(Reply { status, headers, bytes: response.bytes().await?.to_vec() })
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test talks to its own server")]
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder().tls_backend_preconfigured(relay::identity::http::tls_config(&[]).unwrap())
 }
 
 impl Reply {

@@ -3,6 +3,7 @@
 mod admin;
 mod appview;
 mod audit;
+mod browser;
 mod client;
 mod dice;
 mod firehose;
@@ -26,6 +27,7 @@ use tokio::net::TcpListener;
 pub(crate) use admin::Admin;
 pub(crate) use appview::{AppView, Asked, REPORTS};
 pub(crate) use audit::{audit, read_export};
+pub(crate) use browser::Browser;
 pub(crate) use client::{Client, Reply};
 pub(crate) use dice::Dice;
 pub(crate) use firehose::{Follower, Frame};

@@ -1,0 +1,85 @@
+//! Every word of the pages: one value of [`Texts`] for each language, so that a missing text does not compile.
+//!
+//! Where a text has something in the middle, it is a function.
+
+mod de;
+mod en;
+
+pub(crate) use de::TEXTS as GERMAN;
+pub(crate) use en::TEXTS as ENGLISH;
+
+/// A text with one thing in it.
+pub(crate) type With = fn(&str) -> String;
+
+/// All texts in one language.
+#[derive(Debug)]
+pub(crate) struct Texts {
+    pub(crate) common: Common,
+    pub(crate) error: ErrorTexts,
+    pub(crate) sign_in: SignIn,
+    pub(crate) home: Home,
+}
+
+/// What several pages say.
+#[derive(Debug)]
+pub(crate) struct Common {
+    pub(crate) skip_to_content: &'static str,
+    pub(crate) language: &'static str,
+    pub(crate) support: &'static str,
+    pub(crate) privacy_policy: &'static str,
+    pub(crate) terms: &'static str,
+    pub(crate) contact: &'static str,
+    pub(crate) back: &'static str,
+    pub(crate) cancel: &'static str,
+    pub(crate) continue_: &'static str,
+    /// In front of a page's title when something is wrong.
+    pub(crate) error_prefix: &'static str,
+    pub(crate) optional: &'static str,
+}
+
+#[derive(Debug)]
+pub(crate) struct ErrorTexts {
+    pub(crate) stale_title: &'static str,
+    pub(crate) stale_text: &'static str,
+    pub(crate) too_many_title: &'static str,
+    pub(crate) too_many_text: &'static str,
+    pub(crate) busy_title: &'static str,
+    pub(crate) busy_text: &'static str,
+    pub(crate) invalid_title: &'static str,
+    pub(crate) invalid_text: &'static str,
+    pub(crate) internal_title: &'static str,
+    pub(crate) internal_text: &'static str,
+    pub(crate) detail: &'static str,
+    pub(crate) to_account: &'static str,
+}
+
+#[derive(Debug)]
+pub(crate) struct SignIn {
+    pub(crate) title: &'static str,
+    pub(crate) lead: With,
+    pub(crate) identifier: &'static str,
+    pub(crate) identifier_hint: &'static str,
+    pub(crate) password: &'static str,
+    pub(crate) remember: &'static str,
+    pub(crate) remember_hint: &'static str,
+    pub(crate) submit: &'static str,
+    pub(crate) wrong: &'static str,
+    pub(crate) app_password: &'static str,
+    pub(crate) taken_down: &'static str,
+    pub(crate) busy: &'static str,
+    pub(crate) too_many: &'static str,
+    pub(crate) too_many_accounts: &'static str,
+    pub(crate) changed: &'static str,
+}
+
+#[derive(Debug)]
+pub(crate) struct Home {
+    pub(crate) title: &'static str,
+    pub(crate) signed_in_as: &'static str,
+    pub(crate) did: &'static str,
+    pub(crate) sign_out: &'static str,
+    pub(crate) other_accounts: &'static str,
+    pub(crate) switch_to: With,
+    pub(crate) add_account: &'static str,
+    pub(crate) signed_out: &'static str,
+}
