@@ -2,6 +2,7 @@
 //!
 //! - [`cli`] and [`config`]: what the operator says; [`server`] and `state`: how it runs; [`router`]: every route.
 //! - `xrpc`: the protocol's methods, one file each, by NSID; `auth`: who calls; `extract`: with what; `error`: what they are told.
+//! - `oauth`: apps that act for users, and what those let them do.
 //! - `layers` and `limits`: what applies to every request, and how much a client may ask.
 //! - `account`, `repo`, `blob`, `firehose`, [`identity`]: the use cases behind the methods.
 //! - `pages`: what people see in their browser.
@@ -22,6 +23,7 @@ pub mod identity;
 mod layers;
 mod limits;
 mod mail;
+mod oauth;
 mod pages;
 pub mod plc_directory;
 mod random;

@@ -98,6 +98,52 @@ CREATE TABLE reserved_key (
   sealed BLOB NOT NULL
 ) STRICT;
 
+-- What an app asked before its user was sent here (a pushed authorization request); gone when it is answered, or within the hour.
+CREATE TABLE oauth_request (
+  id TEXT PRIMARY KEY,
+  -- The app and what it asked: JSON, read as a whole.
+  request TEXT NOT NULL,
+  -- The browser that opened it; no other may go on with it.
+  device TEXT,
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX oauth_request_expires ON oauth_request (expires_at);
+
+-- An app to which a user said yes, from the first code to the end of its last token.
+CREATE TABLE oauth_session (
+  id TEXT PRIMARY KEY,
+  account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+  client_id TEXT NOT NULL,
+  -- As in `oauth_request`.
+  request TEXT NOT NULL,
+  -- What the user granted, and what that stands for: the sets among the scopes spelled out.
+  scope TEXT NOT NULL,
+  expanded_scope TEXT NOT NULL,
+  device TEXT,
+  -- SHA-256 of the code. It stays, for a code that comes twice ends the session.
+  code_digest BLOB NOT NULL UNIQUE,
+  -- Thumbprint of the key that tokens are bound to; null until the code was redeemed.
+  key_thumbprint TEXT,
+  -- How often the refresh token was replaced. Tokens carry this number, and only the last one is good.
+  refresh_count INTEGER NOT NULL DEFAULT 0,
+  refreshed_at INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  -- The end of the code, then that of the refresh token.
+  expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX oauth_session_account ON oauth_session (account);
+CREATE INDEX oauth_session_expires ON oauth_session (expires_at);
+
+-- What users granted to apps before, so that they need not be asked again.
+CREATE TABLE oauth_consent (
+  account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+  client_id TEXT NOT NULL,
+  scope TEXT NOT NULL,
+  updated_at INTEGER NOT NULL,
+  PRIMARY KEY (account, client_id)
+) STRICT, WITHOUT ROWID;
+
 -- What apps store for their users: JSON as it came, in its order.
 CREATE TABLE preference (
   account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
