@@ -75,6 +75,19 @@ let
     "a minimal configuration is accepted" = refusals minimal == [ ];
     "it has no capabilities" = (unit minimal).AmbientCapabilities == [ ];
     "the root is read-only" = (unit minimal).ProtectSystem == "strict";
+    "systemd hears that the server is up, and whether it works" =
+      let
+        inherit (unit minimal) Type NotifyAccess WatchdogSec;
+      in
+      [
+        Type
+        NotifyAccess
+        WatchdogSec
+      ] == [
+        "notify"
+        "main"
+        "60s"
+      ];
     "systemd makes the data folder" = (unit minimal).StateDirectory == "ezpds";
     "the firewall stays closed" = (evaluate minimal).networking.firewall.allowedTCPPorts == [ ];
     "a full configuration is accepted" = refusals full == [ ];

@@ -144,7 +144,10 @@ in
       after = [ "network-online.target" ];
 
       serviceConfig = {
-        Type = "exec";
+        Type = "notify";
+        NotifyAccess = "main";
+        # The server says that its database answers; when it no longer does, it is started again.
+        WatchdogSec = "60s";
         ExecStart = "${lib.getExe cfg.package} serve --config ${configFile}";
         Restart = "on-failure";
         RestartSec = "2s";

@@ -31,6 +31,7 @@ mod repo;
 pub mod router;
 mod secrets;
 pub mod server;
+mod service_manager;
 pub mod state;
 mod store;
 mod tasks;

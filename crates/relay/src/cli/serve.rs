@@ -7,6 +7,7 @@ use clap::Args;
 use super::{CliError, ConfigSourceArgs};
 use crate::config::{Loaded, Override};
 use crate::server::Server;
+use crate::service_manager;
 use crate::state::AppState;
 
 /// The arguments of `relay serve`.
@@ -50,7 +51,9 @@ pub(super) async fn run(loaded: Loaded) -> Result<(), CliError> {
     let app = AppState::open(loaded.config, Arc::default()).await?;
     let server = Server::start(app)?;
     tracing::info!(public_url, addresses = ?server.addresses(), version = env!("CARGO_PKG_VERSION"), "the server is up");
+    service_manager::ready(server.app());
     super::asked_to_stop().await;
+    service_manager::stopping();
     tracing::info!("the server stops");
     server.stop().await;
     Ok(())
