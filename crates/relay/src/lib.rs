@@ -6,6 +6,7 @@
 //! - `layers` and `limits`: what applies to every request, and how much a client may ask.
 //! - `account`, `repo`, `blob`, `firehose`, [`identity`]: the use cases behind the methods.
 //! - `pages`: what people see in their browser.
+//! - `second_factor`: what signing in takes besides the password, and passkeys.
 //! - `store`: SQLite. `tasks`: periodic work. [`plc_directory`]: the did:plc directory of `relay dev`.
 
 mod account;
@@ -29,6 +30,7 @@ pub mod plc_directory;
 mod random;
 mod repo;
 pub mod router;
+mod second_factor;
 mod secrets;
 pub mod server;
 mod service_manager;

@@ -84,6 +84,14 @@ impl Secrets {
         SigningKey::from_bytes(Curve::K256, &bytes).map_err(SecretError::Key)
     }
 
+    pub(crate) fn seal_totp_secret(&self, did: &Did, secret: &[u8]) -> Vec<u8> {
+        seal::seal(&self.master, &totp_context(did), secret, crate::random::bytes())
+    }
+
+    pub(crate) fn open_totp_secret(&self, did: &Did, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+        seal::open(&self.master, &totp_context(did), sealed).map_err(SecretError::Sealed)
+    }
+
     pub(crate) fn seal_code(&self, did: &Did, purpose: Purpose, code: &str) -> Vec<u8> {
         seal::seal(&self.master, &code_context(did, purpose), code.as_bytes(), crate::random::bytes())
     }
@@ -103,6 +111,10 @@ impl Secrets {
 
 fn code_context(did: &Did, purpose: Purpose) -> String {
     format!("e-mail code of {did} for {}", purpose.as_str())
+}
+
+fn totp_context(did: &Did) -> String {
+    format!("authenticator app of {did}")
 }
 
 fn signing_key_context(did: &Did) -> String {

@@ -15,6 +15,7 @@ use crate::firehose::Firehose;
 use crate::identity::Identity;
 use crate::mail::Mailer;
 use crate::repo::{Imports, Repos};
+use crate::second_factor::passkey::Passkeys;
 use crate::secrets::Secrets;
 use crate::store::{self, Db, DbOptions, StoreError};
 
@@ -35,6 +36,7 @@ pub struct App {
     pub(crate) identity: Identity,
     pub(crate) mail: Mailer,
     pub(crate) passwords: Passwords,
+    pub(crate) passkeys: Passkeys,
     pub(crate) did_turns: DidTurns,
     pub(crate) imports: Imports,
     /// Cancelled when the server stops.
@@ -102,6 +104,7 @@ impl AppState {
         Ok(Self(Arc::new(App {
             mail,
             passwords: Passwords::new(),
+            passkeys: Passkeys::open(&config, as_clock()),
             did_turns: DidTurns::new(),
             imports: Imports::new(data_dir.folder("imports")?),
             stop: CancellationToken::new(),

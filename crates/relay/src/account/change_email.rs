@@ -3,8 +3,9 @@
 use super::email_token::{WrongCode, take_code};
 use super::{Email, EmailError};
 use crate::error::XrpcError;
+use crate::second_factor;
 use crate::state::App;
-use crate::store::account::{self, Account, AccountConflict};
+use crate::store::account::{self, AccountConflict};
 use crate::store::email_token::Purpose;
 use crate::store::{AccountId, StoreError, WriteFailed};
 
@@ -19,6 +20,10 @@ pub(crate) enum ChangeEmailError {
     CodeRequired,
     #[error(transparent)]
     Code(#[from] WrongCode),
+    #[error("Confirm this email address before sign-in codes are sent to it")]
+    FactorNeedsConfirmation,
+    #[error("This server sends no mail, and so no sign-in codes")]
+    NoMail,
     #[error(transparent)]
     Email(#[from] EmailError),
     #[error("This email address is already in use, please use a different email.")]
@@ -37,7 +42,10 @@ impl From<ChangeEmailError> for XrpcError {
             ChangeEmailError::OtherEmail => Self::bad_request("InvalidEmail", message),
             ChangeEmailError::CodeRequired => Self::bad_request("TokenRequired", message),
             ChangeEmailError::Code(err) => err.into(),
-            ChangeEmailError::Email(_) | ChangeEmailError::Taken => Self::invalid_request(message),
+            ChangeEmailError::FactorNeedsConfirmation
+            | ChangeEmailError::NoMail
+            | ChangeEmailError::Email(_)
+            | ChangeEmailError::Taken => Self::invalid_request(message),
             ChangeEmailError::Store(err) => err.into(),
             ChangeEmailError::Write(err) => err.into(),
         }
@@ -61,21 +69,36 @@ pub(crate) async fn confirm_email(app: &App, id: AccountId, email: &str, code: S
     Ok(confirmed.await??)
 }
 
-/// Gives an account another address, which is not confirmed. While the present one is, that takes a code which went there.
-pub(crate) async fn update_email(
-    app: &App,
-    account: &Account,
-    email: &str,
-    code: Option<String>,
-) -> Result<(), ChangeEmailError> {
-    let email = Email::parse(email.trim())?;
+/// What someone asks for who changes their address.
+pub(crate) struct EmailChange {
+    pub(crate) email: String,
+    /// A code that went to the present address.
+    pub(crate) code: Option<String>,
+    /// Whether signing in shall take a code from the mail; `None` leaves it as it is.
+    pub(crate) auth_factor: Option<bool>,
+}
+
+/// Gives an account another address, which is not confirmed, or says whether signing in takes a code from the mail. While the
+/// present address is confirmed, that takes a code which went there, but for turning the second factor on: that takes no power
+/// from the owner.
+pub(crate) async fn update_email(app: &App, id: AccountId, change: EmailChange) -> Result<(), ChangeEmailError> {
+    let email = Email::parse(change.email.trim())?;
     if !app.config.accounts.accept_disposable_mail {
         email.check_lasting()?;
     }
-    let (id, secrets) = (account.id, app.secrets.clone());
+    if change.auth_factor == Some(true) && !app.mail.can_send() {
+        return Err(ChangeEmailError::NoMail);
+    }
+    let EmailChange { code, auth_factor, .. } = change;
+    let secrets = app.secrets.clone();
     let updated = app.db.write::<_, ChangeEmailError>(move |tx| {
         let account = account::find(tx, id)?.ok_or(ChangeEmailError::NotFound)?;
-        if account.email_confirmed_at.is_some() {
+        let is_same = account.email.as_deref() == Some(email.as_str());
+        let is_confirmed = account.email_confirmed_at.is_some();
+        if auth_factor == Some(true) && !(is_same && is_confirmed) {
+            return Err(ChangeEmailError::FactorNeedsConfirmation);
+        }
+        if is_confirmed && !(auth_factor == Some(true) && code.is_none()) {
             // Looked at before the code is used up.
             let holder = account::find_by_email(tx, email.as_str())?;
             let code = code.ok_or(ChangeEmailError::CodeRequired)?;
@@ -86,8 +109,11 @@ pub(crate) async fn update_email(
                 return Ok(Err(wrong));
             }
         }
+        if let Some(wanted) = auth_factor {
+            second_factor::set_mail_factor(tx, id, wanted)?;
+        }
         // Who saves the form without a change keeps the confirmation.
-        if account.email.as_deref() != Some(email.as_str()) {
+        if !is_same {
             account::set_email(tx, id, email.as_str()).map_err(|err| match err {
                 AccountConflict::Email => ChangeEmailError::Taken,
                 AccountConflict::Store(err) => err.into(),

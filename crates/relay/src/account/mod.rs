@@ -28,18 +28,18 @@ mod session;
 mod signing_key;
 mod status;
 #[cfg(test)]
-mod test_support;
+pub(crate) mod test_support;
 
 pub(crate) use app_password::{create_app_password, revoke_app_password};
 pub(crate) use availability::{Availability, availability};
-pub(crate) use change_email::{confirm_email, update_email};
+pub(crate) use change_email::{EmailChange, confirm_email, update_email};
 pub(crate) use change_handle::change_handle;
 pub(crate) use create::{Claim, NewAccount, create};
 pub(crate) use delete::{delete, delete_own, finish_deletions};
 pub(crate) use did_operations::{DidChange, recommended_did, sign_did_change, submit_did_change};
 pub(crate) use did_turns::DidTurns;
 pub(crate) use email::{Email, EmailError};
-pub(crate) use email_token::{ShownCode, mail_code};
+pub(crate) use email_token::{MailCodeError, ShownCode, WrongCode, mail_code, take_code};
 pub(crate) use invite::{create_codes, list_codes};
 pub(crate) use moderate::{Takedown, judge_account, judge_blob, judge_record};
 pub(crate) use password::Passwords;

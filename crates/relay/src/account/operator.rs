@@ -11,7 +11,7 @@ use super::password::MAX_NEW_CHARS;
 use crate::error::XrpcError;
 use crate::state::{App, AppState};
 use crate::store::account::{self, Account, AccountConflict};
-use crate::store::{AccountId, app_password, session};
+use crate::store::{AccountId, app_password, passkey, session};
 
 /// Accounts that are read at a time.
 const PAGE: usize = 500;
@@ -134,12 +134,13 @@ pub(crate) async fn set_password(app: &App, id: AccountId, password: &str) -> Re
         .await
 }
 
-/// Takes from an account its password, its app passwords and its sessions. Its owner may still ask for a new password by mail.
+/// Takes from an account its password, its app passwords, its passkeys and its sessions. Its owner may still ask for a new password by mail.
 pub(crate) async fn revoke_credentials(app: &App, id: AccountId) -> Result<(), XrpcError> {
     app.db
         .write::<_, XrpcError>(move |tx| {
             account::clear_password_hash(tx, id)?;
             app_password::delete_all(tx, id)?;
+            passkey::delete_all(tx, id)?;
             Ok(session::delete_all(tx, id)?)
         })
         .await

@@ -14,10 +14,11 @@ use crypto::password::PasswordError;
 use data_encoding::BASE64_NOPAD;
 use tokio::time::Instant;
 
-use super::app_password;
 use super::password::{self, PasswordsError, Verdict};
+use super::{MailCodeError, app_password};
 use crate::auth::{Scope, token};
 use crate::error::XrpcError;
+use crate::second_factor::{self, FactorError, Method, WrongFactor};
 use crate::state::{App, AppState};
 use crate::store::account::{self, Account, Status};
 use crate::store::session::{self, RefreshToken};
@@ -51,6 +52,8 @@ pub(crate) struct LoginAttempt<'a> {
     /// A handle, a DID or an e-mail address.
     pub(crate) identifier: &'a str,
     pub(crate) password: &'a str,
+    /// A code of the second factor, if the account has one.
+    pub(crate) factor: Option<&'a str>,
     /// Whether a session that can do little else than move away will do, when the account was taken down.
     pub(crate) allow_takendown: bool,
 }
@@ -62,6 +65,12 @@ pub(crate) enum SessionError {
     Credentials,
     #[error("Account has been taken down")]
     Takendown,
+    #[error("{}", factor_wanted(.0))]
+    FactorRequired(Vec<Method>),
+    #[error(transparent)]
+    Factor(#[from] FactorError),
+    #[error("no code to sign in with could be mailed")]
+    Mail(#[source] MailCodeError),
     #[error("Token has been revoked")]
     Revoked,
     #[error("the server is busy")]
@@ -89,6 +98,10 @@ impl From<SessionError> for XrpcError {
     fn from(err: SessionError) -> Self {
         match err {
             SessionError::Credentials => Self::unauthorized("AuthenticationRequired", err.to_string()),
+            // The app then asks for a code, and signs in again with it.
+            SessionError::FactorRequired(_) => Self::unauthorized("AuthFactorTokenRequired", err.to_string()),
+            SessionError::Factor(err) => err.into(),
+            SessionError::Mail(err) => err.into(),
             SessionError::Takendown => Self::unauthorized("AccountTakedown", err.to_string()),
             SessionError::Revoked => Self::bad_request("ExpiredToken", err.to_string()),
             SessionError::Busy => PasswordsError::Busy.into(),
@@ -195,20 +208,62 @@ async fn try_log_in(app: &App, attempt: LoginAttempt<'_>) -> Result<Session, Ses
         }
         proof.scope = Scope::Takendown;
     }
-    let (id, scope) = (account.id, proof.scope);
+    let factor = if proof.app_password.is_some() { None } else { given_factor(app, &account, attempt.factor).await? };
+    let (id, scope, owner, secrets) = (account.id, proof.scope, account.clone(), app.secrets.clone());
     let issued = app
         .db
         .write::<_, SessionError>(move |tx| {
             check_still_true(tx, id, &proof, taken_down)?;
+            if let Some(factor) = &factor
+                && let Err(wrong) = second_factor::take(tx, &secrets, &owner, factor)?
+            {
+                return Ok(Err(wrong));
+            }
             if let Some((old, new)) = &proof.new_hash {
                 account::replace_password_hash(tx, id, old, new)?;
             }
             // A session of an account that was taken down is not remembered, and so cannot be renewed.
-            if taken_down { Ok(Issued::new(tx)) } else { begin(tx, id, proof.app_password) }
+            if taken_down { Ok(Ok(Issued::new(tx))) } else { begin(tx, id, proof.app_password).map(Ok) }
         })
-        .await?;
+        .await?
+        .map_err(FactorError::Wrong)?;
     let tokens = tokens(app, &account.did, scope, &issued)?;
     Ok(Session { account, tokens })
+}
+
+/// Returns the code to check, if the account has a second factor.
+///
+/// # Errors
+///
+/// [`SessionError::FactorRequired`] when there is none, once one is on its way if it goes by mail.
+async fn given_factor(app: &App, account: &Account, given: Option<&str>) -> Result<Option<String>, SessionError> {
+    let methods = app.db.read(|conn| second_factor::methods(conn, account)).await?;
+    if methods.is_empty() {
+        return Ok(None);
+    }
+    // Apps send an empty one when nothing was typed.
+    if let Some(given) = given.map(str::trim).filter(|given| !given.is_empty()) {
+        return Ok(Some(given.to_owned()));
+    }
+    if methods.contains(&Method::MailCode) {
+        let sent = second_factor::send_code(app, account).await;
+        // Who has another factor can go on without the mail; that it failed was logged.
+        if !methods.contains(&Method::Totp) {
+            sent.map_err(SessionError::Mail)?;
+        }
+    }
+    Err(SessionError::FactorRequired(methods))
+}
+
+/// Says what code is wanted.
+fn factor_wanted(methods: &[Method]) -> &'static str {
+    match (methods.contains(&Method::Totp), methods.contains(&Method::MailCode)) {
+        (true, true) => {
+            "Enter a code of your authenticator app, the code that was sent to your email address, or a backup code"
+        }
+        (true, false) => "Enter a code of your authenticator app, or a backup code",
+        (false, _) => "A sign in code has been sent to your email address",
+    }
 }
 
 /// Finds the account that someone who signs in means.

@@ -8,7 +8,7 @@ use crate::clock::SystemClock;
 use crate::store::{Db, DbOptions, Synchronous};
 
 /// Makes an empty database with a clock that can be moved; it is gone with the folder.
-pub(super) fn db() -> (TempDir, Db, Arc<SystemClock>) {
+pub(crate) fn db() -> (TempDir, Db, Arc<SystemClock>) {
     let (dir, clock) = (tempfile::tempdir().unwrap(), Arc::new(SystemClock::default()));
     let options = DbOptions {
         synchronous: Synchronous::Normal,

@@ -36,6 +36,11 @@ pub(crate) fn code_letter(server: &Server, purpose: Purpose, account: &str, code
             "Whoever has this code can take the account away from you. Give it to nobody. If you did not ask for it, change \
              your password.",
         ),
+        Purpose::SignIn => (
+            "Your sign-in code",
+            format!("To sign in to the account {account}, enter this code where you are asked for it:"),
+            "If you are not signing in, someone else knows your password: change it, and give the code to nobody.",
+        ),
     };
     let mut footer = format!("{} ({})", server.service_name, server.public_url.as_str());
     for link in [&server.links.home, &server.links.support].into_iter().flatten() {

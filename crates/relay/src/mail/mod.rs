@@ -163,6 +163,14 @@ impl Mailer {
         }
     }
 
+    /// Whether letters of the server reach people.
+    pub(crate) fn can_send(&self) -> bool {
+        match &self.ordinary {
+            Route::Smtp(_) | Route::Outbox(_) => true,
+            Route::Nowhere => false,
+        }
+    }
+
     /// Runs work that nobody waits for.
     pub(crate) fn in_background(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.background.spawn(work);

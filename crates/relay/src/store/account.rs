@@ -14,6 +14,9 @@ pub(crate) struct Account {
     pub(crate) handle: Option<Handle>,
     pub(crate) email: Option<String>,
     pub(crate) email_confirmed_at: Option<i64>,
+    /// Whether signing in takes a code from the mail. It does not while the address is not confirmed: who mistyped a new one
+    /// is not locked out.
+    pub(crate) email_auth_factor: bool,
     pub(crate) created_at: i64,
     pub(crate) status: Status,
 }
@@ -84,7 +87,8 @@ impl From<rusqlite::Error> for AccountConflict {
     }
 }
 
-const COLUMNS: &str = "id, did, handle, email, email_confirmed_at, created_at, deactivated_at, takedown_ref, suspended_at";
+const COLUMNS: &str = "id, did, handle, email, email_confirmed_at, email_auth_factor, created_at, deactivated_at, \
+     takedown_ref, suspended_at";
 
 fn from_row(row: &Row<'_>) -> Result<Account, StoreError> {
     let is_set = |column| row.get_ref(column).map(|value| value != rusqlite::types::ValueRef::Null);
@@ -97,12 +101,14 @@ fn from_row(row: &Row<'_>) -> Result<Account, StoreError> {
     } else {
         Status::Active
     };
+    let email_confirmed_at: Option<i64> = row.get("email_confirmed_at")?;
     Ok(Account {
         id: AccountId(row.get("id")?),
         did: row::parse(row, "account", "did")?,
         handle: row::parse_optional(row, "account", "handle")?,
         email: row.get("email")?,
-        email_confirmed_at: row.get("email_confirmed_at")?,
+        email_confirmed_at,
+        email_auth_factor: email_confirmed_at.is_some() && row.get("email_auth_factor")?,
         created_at: row.get("created_at")?,
         status,
     })
@@ -210,6 +216,12 @@ pub(crate) fn delete(conn: &Connection, id: AccountId) -> Result<(), StoreError>
 pub(crate) fn confirm_email(conn: &Connection, id: AccountId, now: i64) -> Result<(), StoreError> {
     let sql = "UPDATE account SET email_confirmed_at = ?2 WHERE id = ?1";
     expect_one_row("account", conn.prepare_cached(sql)?.execute(params![id.0, now])?)
+}
+
+/// Says whether signing in to an account takes a code from its mail.
+pub(crate) fn set_email_auth_factor(conn: &Connection, id: AccountId, wanted: bool) -> Result<(), StoreError> {
+    let sql = "UPDATE account SET email_auth_factor = ?2 WHERE id = ?1";
+    expect_one_row("account", conn.prepare_cached(sql)?.execute(params![id.0, wanted])?)
 }
 
 /// Gives an account another e-mail address, which is not confirmed. Codes that were sent to the old one are good no more.

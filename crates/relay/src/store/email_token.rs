@@ -15,11 +15,12 @@ pub(crate) enum Purpose {
     ResetPassword,
     DeleteAccount,
     PlcOperation,
+    SignIn,
 }
 
 impl Purpose {
-    const ALL: [Self; 5] =
-        [Self::ConfirmEmail, Self::UpdateEmail, Self::ResetPassword, Self::DeleteAccount, Self::PlcOperation];
+    const ALL: [Self; 6] =
+        [Self::ConfirmEmail, Self::UpdateEmail, Self::ResetPassword, Self::DeleteAccount, Self::PlcOperation, Self::SignIn];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -28,6 +29,7 @@ impl Purpose {
             Self::ResetPassword => "reset_password",
             Self::DeleteAccount => "delete_account",
             Self::PlcOperation => "plc_operation",
+            Self::SignIn => "sign_in",
         }
     }
 }

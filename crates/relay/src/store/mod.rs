@@ -12,6 +12,7 @@
 pub(crate) mod account;
 pub(crate) mod app_password;
 pub(crate) mod backlink;
+pub(crate) mod backup_code;
 pub(crate) mod blob;
 mod db;
 pub(crate) mod deletion;
@@ -23,6 +24,7 @@ mod migrate;
 pub(crate) mod oauth_consent;
 pub(crate) mod oauth_request;
 pub(crate) mod oauth_session;
+pub(crate) mod passkey;
 pub(crate) mod preference;
 pub(crate) mod recent;
 pub(crate) mod record;
@@ -32,6 +34,7 @@ pub(crate) mod reserved_key;
 pub(crate) mod row;
 pub(crate) mod session;
 pub(crate) mod standing;
+pub(crate) mod totp;
 pub(crate) mod web_session;
 mod writer;
 

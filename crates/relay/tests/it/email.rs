@@ -7,14 +7,14 @@ use crate::support::{MailServer, Policy, Reply, TestPds, User, relay};
 
 impl TestPds {
     /// Returns the mails to `<name>@example.com`, the newest first.
-    async fn mails(&self, name: &str) -> Vec<Value> {
+    pub(crate) async fn mails(&self, name: &str) -> Vec<Value> {
         let client = self.anonymous();
         let reply = client.send(client.request("GET", &format!("/_dev/mail?format=json&to={name}@example.com"))).await;
         reply.good().json()["mails"].as_array().unwrap().clone()
     }
 
     /// Returns the code in the newest mail to `<name>@example.com`.
-    async fn code(&self, name: &str) -> String {
+    pub(crate) async fn code(&self, name: &str) -> String {
         self.mails(name).await[0]["code"].as_str().unwrap().to_owned()
     }
 

@@ -23,6 +23,7 @@ mod proxy;
 mod rate_limits;
 mod read_after_write;
 mod records;
+mod second_factor;
 mod service_manager;
 mod sessions;
 mod support;

@@ -68,7 +68,7 @@ async fn an_account_is_made_and_announced() {
     let shape = session.to_string().replace(&session["didDoc"].to_string(), "{..}").replace(did, "<did>");
     assert_snapshot!(
         shape,
-        @r#"{"active":true,"did":"<did>","email":"alice@example.com","emailConfirmed":false,"handle":"alice.test"}"#
+        @r#"{"active":true,"did":"<did>","email":"alice@example.com","emailAuthFactor":false,"emailConfirmed":false,"handle":"alice.test"}"#
     );
 
     let mut kinds = Vec::new();

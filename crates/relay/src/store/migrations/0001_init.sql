@@ -13,6 +13,8 @@ CREATE TABLE account (
   handle TEXT UNIQUE,
   email TEXT UNIQUE,
   email_confirmed_at INTEGER,
+  -- Whether signing in takes a code from the mail; asked for while the address is confirmed.
+  email_auth_factor INTEGER NOT NULL DEFAULT 0,
   password_hash TEXT,
   -- Sealed under the master key.
   signing_key BLOB NOT NULL,
@@ -74,6 +76,39 @@ CREATE TABLE web_session (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX web_session_account ON web_session (account);
 CREATE INDEX web_session_expires ON web_session (expires_at);
+
+-- The secret that an account shares with an authenticator app.
+CREATE TABLE totp (
+  account INTEGER PRIMARY KEY REFERENCES account (id) ON DELETE CASCADE,
+  -- Under the master key.
+  secret BLOB NOT NULL,
+  -- Set when a first code has shown that the app has the secret; until then nobody is asked for one.
+  confirmed_at INTEGER,
+  -- The time step of the last code that was taken: each is good once.
+  last_step INTEGER NOT NULL DEFAULT 0,
+  -- Wrong codes since the last right one, and when the last of them came: a code has six digits, so guessing is slowed.
+  failures INTEGER NOT NULL DEFAULT 0,
+  failed_at INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- Codes on paper, each good once. They are gone when used.
+CREATE TABLE backup_code (
+  account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+  -- SHA-256, since the codes are random and so not to be guessed.
+  digest BLOB NOT NULL,
+  PRIMARY KEY (account, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE passkey (
+  credential_id BLOB PRIMARY KEY,
+  account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+  name TEXT NOT NULL,
+  -- Public key and counter, as webauthn-rs writes them in JSON.
+  credential TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  last_used_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX passkey_account ON passkey (account);
 
 -- The codes of mails, one for each purpose. Kept for some time after their end, to say that they have ended.
 CREATE TABLE email_token (

@@ -18,6 +18,7 @@ use crate::state::AppState;
 pub(crate) struct Input {
     identifier: String,
     password: String,
+    auth_factor_token: Option<String>,
     #[serde(default)]
     allow_takendown: bool,
 }
@@ -27,9 +28,10 @@ pub(crate) async fn handler(
     meter: Meter,
     XrpcJson(input): XrpcJson<Input>,
 ) -> Result<Json<SessionView>, XrpcError> {
-    let Input { identifier, password, allow_takendown } = &input;
+    let Input { identifier, password, auth_factor_token, allow_takendown } = &input;
     meter.count_login(identifier)?;
-    let attempt = LoginAttempt { identifier, password, allow_takendown: *allow_takendown };
+    let factor = auth_factor_token.as_deref();
+    let attempt = LoginAttempt { identifier, password, factor, allow_takendown: *allow_takendown };
     let session = account::log_in(&app, attempt).await?;
     Ok(Json(SessionView::of(&app, session).await))
 }

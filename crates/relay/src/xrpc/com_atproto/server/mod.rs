@@ -45,6 +45,8 @@ pub(crate) struct AccountView {
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<String>,
     email_confirmed: bool,
+    /// Always there: clients keep what they knew when it is not.
+    email_auth_factor: bool,
     active: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<&'static str>,
@@ -68,6 +70,7 @@ impl AccountView {
             did: account.did,
             email: account.email,
             email_confirmed: account.email_confirmed_at.is_some(),
+            email_auth_factor: account.email_auth_factor,
             active: account.status.is_active(),
             status: account.status.as_str(),
         }

@@ -1,11 +1,12 @@
-//! `com.atproto.server.updateEmail`: gives the account another address.
+//! `com.atproto.server.updateEmail`: gives the account another address, or says whether signing in takes a code from
+//! the mail.
 //!
 //! Lexicon: <https://github.com/bluesky-social/atproto/blob/main/lexicons/com/atproto/server/updateEmail.json>
 
 use axum::extract::State;
 use serde::Deserialize;
 
-use crate::account::update_email;
+use crate::account::{EmailChange, update_email};
 use crate::auth::{Auth, Full, check_takedown};
 use crate::error::XrpcError;
 use crate::extract::XrpcJson;
@@ -26,9 +27,6 @@ pub(crate) async fn handler(
     XrpcJson(input): XrpcJson<Input>,
 ) -> Result<(), XrpcError> {
     check_takedown(&auth.account)?;
-    // To ignore it would let people believe that signing in takes a second factor from now on.
-    if input.email_auth_factor == Some(true) {
-        return Err(XrpcError::invalid_request("This server does not ask for a code by mail when someone signs in"));
-    }
-    Ok(update_email(&app, &auth.account, &input.email, input.token).await?)
+    let change = EmailChange { email: input.email, code: input.token, auth_factor: input.email_auth_factor };
+    Ok(update_email(&app, auth.account.id, change).await?)
 }
