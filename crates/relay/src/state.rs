@@ -6,7 +6,7 @@ use std::sync::Arc;
 use common::Clock;
 use tokio_util::sync::CancellationToken;
 
-use crate::account::{DidTurns, Passwords};
+use crate::account::{Creations, DidTurns, Passwords};
 use crate::blob::BlobStore;
 use crate::clock::SystemClock;
 use crate::config::{Config, MasterKeySource, Synchronous};
@@ -38,6 +38,7 @@ pub struct App {
     pub(crate) passwords: Passwords,
     pub(crate) passkeys: Passkeys,
     pub(crate) did_turns: DidTurns,
+    pub(crate) creations: Creations,
     pub(crate) imports: Imports,
     /// Cancelled when the server stops.
     pub(crate) stop: CancellationToken,
@@ -106,6 +107,7 @@ impl AppState {
             passwords: Passwords::new(),
             passkeys: Passkeys::open(&config, as_clock()),
             did_turns: DidTurns::new(),
+            creations: Creations::default(),
             imports: Imports::new(data_dir.folder("imports")?),
             stop: CancellationToken::new(),
             config,

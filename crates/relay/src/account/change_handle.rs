@@ -8,12 +8,13 @@
 //!   the operator gives it out, or a TXT record names the account.
 
 use common::{Datetime, Handle};
-use crypto::plc::{DidData, UnsignedOperation};
+use crypto::plc::DidData;
 
+use super::directory::{self, DirectoryError};
 use super::handle::{HandleRuleError, Place, check_handle};
 use crate::error::XrpcError;
 use crate::firehose::frames;
-use crate::identity::{PlcClientError, ResolveError};
+use crate::identity::ResolveError;
 use crate::state::{App, AppState};
 use crate::store::account::{self, Account, AccountConflict};
 use crate::store::{StoreError, WriteFailed, reserved_handle};
@@ -33,12 +34,8 @@ enum ChangeHandleError {
     Resolve(#[source] ResolveError),
     #[error("DID is not properly configured for handle: its document does not name {0}")]
     NotInDocument(Handle),
-    #[error("{0}")]
-    Directory(#[source] PlcClientError),
-    #[error("The DID was tombstoned")]
-    Tombstoned,
-    #[error("Server rotation key not included in PLC DID data")]
-    RotationKey,
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
     #[error("Could not find account")]
     NotFound,
     #[error(transparent)]
@@ -61,8 +58,6 @@ impl From<ChangeHandleError> for XrpcError {
             | ChangeHandleError::ExternalOther { .. }
             | ChangeHandleError::Resolve(_)
             | ChangeHandleError::NotInDocument(_)
-            | ChangeHandleError::Tombstoned
-            | ChangeHandleError::RotationKey
             | ChangeHandleError::NotFound => Self::invalid_request(message),
             ChangeHandleError::Directory(err) => err.into(),
             ChangeHandleError::Store(err) => err.into(),
@@ -137,7 +132,7 @@ async fn carry_out(app: &App, account: &Account, handle: Handle) -> Result<(), C
     // One change at a time: of two, the later in the directory shall be the later here.
     let _turn = app.did_turns.take(account.id).await;
     if account.did.is_plc() {
-        claim_in_directory(app, account, &handle).await?;
+        directory::update(app, &account.did, |data, next| next.also_known_as = naming(data, &handle)).await?;
     } else {
         let document = app.identity.refresh_did(&account.did).await.map_err(ChangeHandleError::Resolve)?;
         if document.handle() != Some(&handle) {
@@ -157,27 +152,6 @@ async fn carry_out(app: &App, account: &Account, handle: Handle) -> Result<(), C
         other => other,
     })?;
     tracing::info!(did = %account.did, %handle, "handle changed");
-    Ok(())
-}
-
-/// Makes the DID name the handle, unless it does.
-async fn claim_in_directory(app: &App, account: &Account, handle: &Handle) -> Result<(), ChangeHandleError> {
-    let plc = app.identity.plc();
-    let last = plc.last_operation(&account.did).await.map_err(ChangeHandleError::Directory)?;
-    let data = last.data(&account.did).ok_or(ChangeHandleError::Tombstoned)?;
-    let also_known_as = naming(&data, handle);
-    if also_known_as == data.also_known_as {
-        return Ok(());
-    }
-    let key = app.secrets.rotation_key();
-    if !data.rotation_keys.contains(&key.verifying_key().to_did_key()) {
-        return Err(ChangeHandleError::RotationKey);
-    }
-    let mut next = data.next_operation(last.cid());
-    next.also_known_as = also_known_as;
-    let operation = UnsignedOperation::Plc(next).sign(key);
-    plc.submit(&account.did, &operation).await.map_err(ChangeHandleError::Directory)?;
-    app.identity.forget_did(&account.did);
     Ok(())
 }
 

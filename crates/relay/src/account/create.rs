@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use common::{Did, Handle};
-use crypto::plc::{Operation, PlcOperation, Service, Tombstone, UnsignedOperation, did_document};
+use common::{Clock as _, Did, Handle};
+use crypto::plc::{Operation, PlcOperation, Service, UnsignedOperation, did_document};
 use crypto::{SigningKey, VerifyingKey};
 use serde_json::Value;
 
 use super::handle::{HandleRuleError, Place, check_handle};
 use super::password::{self, PasswordsError};
+use super::pending_did;
 use super::session::{self, Issued, SessionError, Tokens};
 use super::{Email, EmailError};
 use crate::auth::Scope;
@@ -18,7 +19,8 @@ use crate::repo::FirstCommit;
 use crate::secrets::{SecretError, Secrets};
 use crate::state::{App, AppState};
 use crate::store::account::{self, AccountConflict};
-use crate::store::{BatchTx, StoreError, WriteFailed, invite, reserved_handle, reserved_key};
+use crate::store::pending_did::PendingDid;
+use crate::store::{BatchTx, StoreError, WriteFailed, invite, pending_did as pending_dids, reserved_handle, reserved_key};
 
 /// Who the account is for.
 #[derive(Clone, Debug)]
@@ -211,23 +213,45 @@ async fn carry_out(app: &App, draft: Draft) -> Result<Created, CreateError> {
     };
     let sealed_key = app.secrets.seal_signing_key(&did, &key);
     let first_commit = app.repos.first_commit(&did, &key);
-    if let Some(genesis) = &genesis {
-        app.identity.plc().submit(&did, genesis).await.map_err(CreateError::Plc)?;
+    let _creation = app.creations.begin(&did);
+    let pending = genesis.map(|operation| PendingDid {
+        did: did.clone(),
+        handle: draft.handle.clone(),
+        operation,
+        sealed_signing_key: sealed_key.clone(),
+        created_at: app.clock.millis(),
+    });
+    if let Some(pending) = &pending {
+        register(app, pending).await?;
     }
     let (handle, owner) = (draft.handle.clone(), did.clone());
     let stored = app.db.write(move |tx| store(tx, &draft, &owner, &sealed_key, &first_commit)).await;
-    let issued = match (stored, &genesis) {
+    let issued = match (stored, &pending) {
         (Ok(issued), _) => issued,
         (Err(err), None) => return Err(err),
-        (Err(err), Some(genesis)) => {
-            take_back(app, &did, genesis).await;
+        (Err(err), Some(pending)) => {
+            pending_did::take_back(app, pending).await;
             return Err(err);
         }
     };
-    tracing::info!(%did, %handle, moving = genesis.is_none(), "account created");
+    tracing::info!(%did, %handle, moving = pending.is_none(), "account created");
     let tokens = session::tokens(app, &did, Scope::Access, &issued)?;
-    let did_document = genesis.and_then(|genesis| genesis.data(&did)).map(|data| did_document(&data));
+    let did_document = pending.and_then(|pending| pending.operation.data(&did)).map(|data| did_document(&data));
     Ok(Created { did, handle, tokens, did_document })
+}
+
+/// Puts a new DID into the directory, with a note of it first.
+async fn register(app: &App, pending: &PendingDid) -> Result<(), CreateError> {
+    pending_did::note::<CreateError>(app, pending.clone()).await?;
+    let Err(err) = app.identity.plc().submit(&pending.did, &pending.operation).await else { return Ok(()) };
+    // Where it may have the DID all the same, the note stays.
+    if err.leaves_open() {
+        let (did, error) = (&pending.did, &err as &dyn std::error::Error);
+        tracing::warn!(%did, error, "it is not known whether the PLC directory took a DID; it will be looked up and ended");
+    } else {
+        pending_did::forget(app, &pending.did).await;
+    }
+    Err(CreateError::Plc(err))
 }
 
 /// Returns the key that was reserved for a DID, which its document may name already, or else a new one.
@@ -296,14 +320,7 @@ fn store(
         AccountConflict::Store(err) => CreateError::Store(err),
     })?;
     reserved_key::delete(tx, did)?;
+    pending_dids::delete(tx, did)?;
     first_commit.store(tx, id, is_new.then_some((did, &draft.handle)))?;
     session::begin(tx, id, None)
-}
-
-/// Ends a DID whose account could not be made, so that nothing points here.
-async fn take_back(app: &App, did: &Did, genesis: &Operation) {
-    let tombstone = UnsignedOperation::Tombstone(Tombstone { prev: genesis.cid() }).sign(app.secrets.rotation_key());
-    if let Err(err) = app.identity.plc().submit(did, &tombstone).await {
-        tracing::error!(%did, error = &err as &dyn std::error::Error, "a DID without an account could not be tombstoned");
-    }
 }

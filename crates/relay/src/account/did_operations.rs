@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use common::Datetime;
-use crypto::plc::{DidData, LimitError, Operation, PlcOperation, Service, UnsignedOperation};
+use crypto::plc::{DidData, LimitError, Operation, Service, UnsignedOperation};
 
+use super::directory::{self, DirectoryError};
 use super::email_token::{WrongCode, take_code};
 use crate::error::XrpcError;
 use crate::firehose::frames;
-use crate::identity::PlcClientError;
 use crate::secrets::SecretError;
 use crate::state::{App, AppState};
 use crate::store::account::{self, Account};
@@ -23,10 +23,6 @@ const PDS_TYPE: &str = "AtprotoPersonalDataServer";
 pub(crate) enum DidOperationError {
     #[error("Only a did:plc has operations; a did:web is changed where its document is")]
     NotPlc,
-    #[error("Did is tombstoned")]
-    Tombstoned,
-    #[error("Server rotation key not included in PLC DID data")]
-    NotOurs,
     #[error("Invalid operation: {0}")]
     Limit(#[from] LimitError),
     #[error("Invalid operation: only a plc_operation can be submitted")]
@@ -43,8 +39,8 @@ pub(crate) enum DidOperationError {
     Handle,
     #[error(transparent)]
     Code(#[from] WrongCode),
-    #[error("{0}")]
-    Directory(#[source] PlcClientError),
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
     #[error("the signing key could not be opened")]
     Secret(#[source] SecretError),
     #[error(transparent)]
@@ -58,8 +54,6 @@ impl From<DidOperationError> for XrpcError {
         let message = err.to_string();
         match err {
             DidOperationError::NotPlc
-            | DidOperationError::Tombstoned
-            | DidOperationError::NotOurs
             | DidOperationError::Limit(_)
             | DidOperationError::Kind
             | DidOperationError::RotationKey
@@ -117,21 +111,14 @@ pub(crate) async fn sign_did_change(
     if !account.did.is_plc() {
         return Err(DidOperationError::NotPlc);
     }
-    let last = app.identity.plc().last_operation(&account.did).await.map_err(DidOperationError::Directory)?;
-    let data = last.data(&account.did).ok_or(DidOperationError::Tombstoned)?;
-    let key = app.secrets.rotation_key();
-    if !data.rotation_keys.contains(&key.verifying_key().to_did_key()) {
-        return Err(DidOperationError::NotOurs);
-    }
-    let next = data.next_operation(last.cid());
-    let next = PlcOperation {
-        rotation_keys: change.rotation_keys.unwrap_or(next.rotation_keys),
-        also_known_as: change.also_known_as.unwrap_or(next.also_known_as),
-        verification_methods: change.verification_methods.unwrap_or(next.verification_methods),
-        services: change.services.unwrap_or(next.services),
-        prev: next.prev,
-    };
-    let operation = UnsignedOperation::Plc(next).sign(key);
+    let operation = directory::sign(app, &account.did, |next| {
+        let DidChange { rotation_keys, also_known_as, verification_methods, services } = change;
+        next.rotation_keys = rotation_keys.unwrap_or_else(|| std::mem::take(&mut next.rotation_keys));
+        next.also_known_as = also_known_as.unwrap_or_else(|| std::mem::take(&mut next.also_known_as));
+        next.verification_methods = verification_methods.unwrap_or_else(|| std::mem::take(&mut next.verification_methods));
+        next.services = services.unwrap_or_else(|| std::mem::take(&mut next.services));
+    })
+    .await?;
     operation.check_limits()?;
     // Last, so that a code is not used up in vain.
     let (id, secrets, code) = (account.id, app.secrets.clone(), code.to_owned());
@@ -155,8 +142,7 @@ pub(crate) async fn submit_did_change(
     let (app, account) = (app.clone(), account.clone());
     let submitted = tokio::spawn(async move {
         let _turn = app.did_turns.take(account.id).await;
-        app.identity.plc().submit(&account.did, &operation).await.map_err(DidOperationError::Directory)?;
-        app.identity.forget_did(&account.did);
+        directory::submit(&app, &account.did, &operation).await?;
         let announced = app.db.write(move |tx| {
             let time = Datetime::from_millis(tx.now_millis());
             tx.emit(account.id, &frames::identity(&account.did, None, time.as_str()))?;

@@ -3,7 +3,7 @@
 //! # Tricky bits
 //!
 //! - A new did:plc is in the directory before its account is in the database: the directory may refuse, and the account must
-//!   not be there without it. When the database then refuses, the DID is tombstoned ([`create`]).
+//!   not be there without it. So a DID is noted first, and tombstoned when it gets no account ([`pending_did`]).
 //! - Who asks whether an account exists by trying to sign in learns nothing from the answer, nor from when it comes
 //!   ([`session`]).
 
@@ -15,6 +15,7 @@ mod create;
 mod delete;
 mod did_operations;
 mod did_turns;
+mod directory;
 mod email;
 mod email_token;
 mod handle;
@@ -22,6 +23,7 @@ mod invite;
 mod moderate;
 pub(crate) mod operator;
 mod password;
+mod pending_did;
 mod publish_key;
 mod reset_password;
 mod session;
@@ -43,6 +45,7 @@ pub(crate) use email_token::{MailCodeError, ShownCode, WrongCode, mail_code, tak
 pub(crate) use invite::{create_codes, list_codes};
 pub(crate) use moderate::{Takedown, judge_account, judge_blob, judge_record};
 pub(crate) use password::Passwords;
+pub(crate) use pending_did::{Creations, settle_pending_dids};
 pub(crate) use publish_key::publish_key;
 pub(crate) use reset_password::{request_password_reset, reset_password};
 pub(crate) use session::{

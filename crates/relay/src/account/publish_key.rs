@@ -1,11 +1,11 @@
 //! Making the DID of an account name the key that signs its repo here.
 
-use common::{Datetime, Did};
-use crypto::plc::UnsignedOperation;
+use common::Datetime;
 
+use super::directory::{self, DirectoryError};
 use crate::error::XrpcError;
 use crate::firehose::frames;
-use crate::identity::{PlcClientError, ResolveError};
+use crate::identity::ResolveError;
 use crate::secrets::SecretError;
 use crate::state::{App, AppState};
 use crate::store::account::{self, Account};
@@ -23,12 +23,8 @@ enum PublishKeyError {
     NotInDocument,
     #[error("Could not resolve DID: {0}")]
     Resolve(#[source] ResolveError),
-    #[error("{0}")]
-    Directory(#[source] PlcClientError),
-    #[error("The DID was tombstoned")]
-    Tombstoned,
-    #[error("Server rotation key not included in PLC DID data")]
-    RotationKey,
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
     #[error("the signing key could not be opened")]
     Secret(#[source] SecretError),
     #[error(transparent)]
@@ -41,11 +37,9 @@ impl From<PublishKeyError> for XrpcError {
     fn from(err: PublishKeyError) -> Self {
         let message = err.to_string();
         match err {
-            PublishKeyError::NotHeld(_)
-            | PublishKeyError::NotInDocument
-            | PublishKeyError::Resolve(_)
-            | PublishKeyError::Tombstoned
-            | PublishKeyError::RotationKey => Self::invalid_request(message),
+            PublishKeyError::NotHeld(_) | PublishKeyError::NotInDocument | PublishKeyError::Resolve(_) => {
+                Self::invalid_request(message)
+            }
             PublishKeyError::Directory(err) => err.into(),
             PublishKeyError::Secret(_) => Self::internal(err),
             PublishKeyError::Store(err) => err.into(),
@@ -76,7 +70,10 @@ async fn carry_out(app: &App, account: &Account, key: String) -> Result<(), Publ
     }
     let _turn = app.did_turns.take(account.id).await;
     if account.did.is_plc() {
-        name_in_directory(app, &account.did, key).await?;
+        directory::update(app, &account.did, |_, next| {
+            next.verification_methods.insert(REPO_KEY.to_owned(), key);
+        })
+        .await?;
     } else {
         let document = app.identity.refresh_did(&account.did).await.map_err(PublishKeyError::Resolve)?;
         if document.signing_key().map(crypto::VerifyingKey::to_did_key) != Some(key) {
@@ -91,24 +88,4 @@ async fn carry_out(app: &App, account: &Account, key: String) -> Result<(), Publ
         Ok(())
     });
     announced.await
-}
-
-/// Makes a did:plc name the key, unless it does.
-async fn name_in_directory(app: &App, did: &Did, key: String) -> Result<(), PublishKeyError> {
-    let plc = app.identity.plc();
-    let last = plc.last_operation(did).await.map_err(PublishKeyError::Directory)?;
-    let data = last.data(did).ok_or(PublishKeyError::Tombstoned)?;
-    if data.verification_methods.get(REPO_KEY) == Some(&key) {
-        return Ok(());
-    }
-    let rotation_key = app.secrets.rotation_key();
-    if !data.rotation_keys.contains(&rotation_key.verifying_key().to_did_key()) {
-        return Err(PublishKeyError::RotationKey);
-    }
-    let mut next = data.next_operation(last.cid());
-    next.verification_methods.insert(REPO_KEY.to_owned(), key);
-    let operation = UnsignedOperation::Plc(next).sign(rotation_key);
-    plc.submit(did, &operation).await.map_err(PublishKeyError::Directory)?;
-    app.identity.forget_did(did);
-    Ok(())
 }

@@ -39,6 +39,30 @@ pub enum PlcClientError {
     Answer(#[source] serde_json::Error),
 }
 
+impl PlcClientError {
+    /// Whether an operation that was submitted with this outcome may have been taken.
+    pub fn leaves_open(&self) -> bool {
+        match self {
+            Self::NotFound(_) | Self::Deactivated(_) => false,
+            // A proxy in front of the directory that lost patience says 408.
+            Self::Refused { status, .. } => *status == 408,
+            Self::Failed { .. } | Self::Answer(_) => true,
+            Self::Fetch(err) => match err {
+                FetchError::BadUrl { .. }
+                | FetchError::NotHttps { .. }
+                | FetchError::PrivateAddress { .. }
+                | FetchError::UnknownHost { .. }
+                | FetchError::Connect { .. } => false,
+                FetchError::Timeout { .. }
+                | FetchError::Interrupted { .. }
+                | FetchError::Redirect { .. }
+                | FetchError::TooLarge { .. }
+                | FetchError::HtmlPage { .. } => true,
+            },
+        }
+    }
+}
+
 impl PlcClient {
     pub fn new(http: HttpClient, base: &Url) -> Self {
         let mut base = base.clone();
@@ -97,8 +121,22 @@ impl PlcClient {
         serde_json::from_slice(&reply.body).map_err(PlcClientError::Answer)
     }
 
-    /// Submits an operation. The answer's body does not matter: it is a plain `OK` in the public directory.
+    /// Submits an operation. When the answer is lost, it is looked whether the operation was taken, which then is success.
+    ///
+    /// # Errors
+    ///
+    /// One of which [`PlcClientError::leaves_open`] says that the operation may still come to be in force.
     pub async fn submit(&self, did: &Did, operation: &Operation) -> Result<(), PlcClientError> {
+        let Err(err) = self.post(did, operation).await else { return Ok(()) };
+        if err.leaves_open() && self.last_operation(did).await.is_ok_and(|last| last.cid() == operation.cid()) {
+            tracing::warn!(%did, error = %err, "the PLC directory took an operation, but its answer was lost");
+            return Ok(());
+        }
+        Err(err)
+    }
+
+    /// The answer's body does not matter: it is a plain `OK` in the public directory.
+    async fn post(&self, did: &Did, operation: &Operation) -> Result<(), PlcClientError> {
         let reply = self.http.post_json(&self.url(did, "")?, operation, MAX_BYTES).await?;
         check(did, reply).map(|_| ())
     }

@@ -25,6 +25,7 @@ pub(crate) mod oauth_consent;
 pub(crate) mod oauth_request;
 pub(crate) mod oauth_session;
 pub(crate) mod passkey;
+pub(crate) mod pending_did;
 pub(crate) mod preference;
 pub(crate) mod recent;
 pub(crate) mod record;

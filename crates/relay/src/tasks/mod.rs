@@ -24,6 +24,8 @@ pub(crate) fn start(app: &AppState, tracker: &TaskTracker) {
     });
     every(app, tracker, "prune events", Duration::from_secs(600), prune::run_once);
     every(app, tracker, "collect blobs", Duration::from_secs(3600), blob_gc::run_once);
+    at_start(app, tracker, "end DIDs without accounts", crate::account::settle_pending_dids);
+    every(app, tracker, "end DIDs without accounts", Duration::from_secs(600), crate::account::settle_pending_dids);
     every(app, tracker, "finish deletions", Duration::from_secs(600), crate::account::finish_deletions);
     every(app, tracker, "sweep sessions", Duration::from_secs(3600), crate::account::sweep_sessions);
     every(app, tracker, "sweep browsers", Duration::from_secs(3600), crate::pages::sweep);
@@ -42,13 +44,26 @@ where
                 () = app.stop.cancelled() => return,
                 () = tokio::time::sleep(period) => {}
             }
-            // A turn of its own, so that a panic ends the turn and not the task.
-            match tokio::spawn(work(app.clone())).await {
-                Ok(Ok(0)) => tracing::debug!(task = name, "nothing to do"),
-                Ok(Ok(done)) => tracing::info!(task = name, done, "done"),
-                Ok(Err(err)) => tracing::error!(task = name, error = %err.describe(), "failed; it will be tried again"),
-                Err(err) => tracing::error!(task = name, error = %err, "panicked; it will be tried again"),
-            }
+            turn(name, work(app.clone())).await;
         }
     });
+}
+
+/// Runs `work` once, now.
+fn at_start<F, W>(app: &AppState, tracker: &TaskTracker, name: &'static str, work: W)
+where
+    F: Future<Output = Result<usize, XrpcError>> + Send + 'static,
+    W: FnOnce(AppState) -> F,
+{
+    tracker.spawn(turn(name, work(app.clone())));
+}
+
+async fn turn(name: &'static str, work: impl Future<Output = Result<usize, XrpcError>> + Send + 'static) {
+    // A turn of its own, so that a panic ends the turn and not the task.
+    match tokio::spawn(work).await {
+        Ok(Ok(0)) => tracing::debug!(task = name, "nothing to do"),
+        Ok(Ok(done)) => tracing::info!(task = name, done, "done"),
+        Ok(Err(err)) => tracing::error!(task = name, error = %err.describe(), "failed; it will be tried again"),
+        Err(err) => tracing::error!(task = name, error = %err, "panicked; it will be tried again"),
+    }
 }

@@ -16,6 +16,7 @@ mod hostile;
 mod identity;
 mod invites;
 mod migration;
+mod new_dids;
 mod operator;
 mod pages;
 mod preferences;

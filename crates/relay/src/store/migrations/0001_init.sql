@@ -179,6 +179,18 @@ CREATE TABLE oauth_consent (
   PRIMARY KEY (account, client_id)
 ) STRICT, WITHOUT ROWID;
 
+-- DIDs that the PLC directory may have, or get any moment, while their account is not made yet: written before it is asked,
+-- deleted with the making of the account. What a crash leaves here is ended (account/pending_did.rs).
+CREATE TABLE pending_did (
+  did TEXT PRIMARY KEY,
+  handle TEXT NOT NULL,
+  -- The operation that makes the DID, signed, as JSON.
+  operation TEXT NOT NULL,
+  -- Under the master key, as in `account`.
+  signing_key BLOB NOT NULL,
+  created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- What apps store for their users: JSON as it came, in its order.
 CREATE TABLE preference (
   account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,

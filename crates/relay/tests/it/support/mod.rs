@@ -8,6 +8,7 @@ mod client;
 mod dice;
 mod firehose;
 mod load;
+mod plc;
 mod process;
 mod smtp;
 mod user;
@@ -32,6 +33,7 @@ pub(crate) use client::{Client, Reply};
 pub(crate) use dice::Dice;
 pub(crate) use firehose::{Follower, Frame};
 pub(crate) use load::{Ledger, Load, NOTE, Step};
+pub(crate) use plc::{PlcFault, PlcFaults};
 pub(crate) use process::{Process, relay};
 pub(crate) use smtp::{MailServer, Policy};
 pub(crate) use user::User;
@@ -40,10 +42,16 @@ pub(crate) const ADMIN_PASSWORD: &str = "an-admin-password";
 
 /// Starts a PLC directory over a database at `path`.
 pub(crate) async fn start_plc(path: &Path, clock: &Arc<SystemClock>) -> SocketAddr {
+    start_plc_with(path, clock, &Arc::default()).await
+}
+
+/// Starts a PLC directory that can be made to fail.
+pub(crate) async fn start_plc_with(path: &Path, clock: &Arc<SystemClock>, faults: &Arc<PlcFaults>) -> SocketAddr {
     let store = PlcStore::open(path, Arc::clone(clock) as _).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(axum::serve(listener, plc_directory::router(store)).into_future());
+    let layer = axum::middleware::from_fn_with_state(Arc::clone(faults), plc::pass);
+    tokio::spawn(axum::serve(listener, plc_directory::router(store).layer(layer)).into_future());
     address
 }
 
@@ -52,6 +60,7 @@ pub(crate) struct TestPds {
     server: Option<Server>,
     address: SocketAddr,
     plc: SocketAddr,
+    plc_faults: Arc<PlcFaults>,
     clock: Arc<SystemClock>,
     dir: Arc<TempDir>,
     configure: Arc<dyn Fn(&mut Config) + Send + Sync>,
@@ -66,10 +75,11 @@ impl TestPds {
     pub(crate) async fn start_with(configure: impl Fn(&mut Config) + Send + Sync + 'static) -> Self {
         let dir = Arc::new(TempDir::new().unwrap());
         let clock = Arc::new(SystemClock::default());
-        let plc = start_plc(&dir.path().join("plc.sqlite"), &clock).await;
+        let plc_faults = Arc::default();
+        let plc = start_plc_with(&dir.path().join("plc.sqlite"), &clock, &plc_faults).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, configure) = (listener.local_addr().unwrap(), Arc::new(configure));
-        let mut pds = Self { server: None, address, plc, clock, dir, configure };
+        let mut pds = Self { server: None, address, plc, plc_faults, clock, dir, configure };
         pds.open(listener).await;
         pds
     }
@@ -79,7 +89,8 @@ impl TestPds {
         let dir = Arc::new(TempDir::new().unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, clock) = (listener.local_addr().unwrap(), Arc::clone(&self.clock));
-        let mut pds = Self { server: None, address, plc: self.plc, clock, dir, configure: Arc::new(|_| ()) };
+        let plc_faults = Arc::clone(&self.plc_faults);
+        let mut pds = Self { server: None, address, plc: self.plc, plc_faults, clock, dir, configure: Arc::new(|_| ()) };
         pds.open(listener).await;
         pds
     }
@@ -124,6 +135,11 @@ impl TestPds {
 
     pub(crate) fn plc_url(&self) -> String {
         format!("http://{}", self.plc)
+    }
+
+    /// What the directory of this server does wrong.
+    pub(crate) fn plc_faults(&self) -> &PlcFaults {
+        &self.plc_faults
     }
 
     /// The clock of the server and of its directory.

@@ -53,10 +53,13 @@ impl User {
 
     /// Signs in to `<name>.test`, whose password is as of [`User::register`].
     pub(crate) async fn sign_in(client: &Client, name: &str) -> Self {
-        let password = format!("{name}-password");
-        let body = json!({ "identifier": format!("{name}.test"), "password": password });
+        Self::sign_in_with(client, &format!("{name}.test"), &format!("{name}-password")).await
+    }
+
+    pub(crate) async fn sign_in_with(client: &Client, identifier: &str, password: &str) -> Self {
+        let body = json!({ "identifier": identifier, "password": password });
         let reply = client.post("com.atproto.server.createSession", &body).await.good().json();
-        Self::of(client, &reply, password)
+        Self::of(client, &reply, password.to_owned())
     }
 
     fn of(client: &Client, reply: &Value, password: String) -> Self {
