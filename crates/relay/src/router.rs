@@ -38,6 +38,12 @@ fn table() -> Table {
         .view("/account", pages::account::home::handler)
         .view("/account/sign-in", pages::account::sign_in::show)
         .form("/account/sign-in", pages::account::sign_in::submit)
+        .view("/account/sign-up", pages::account::sign_up::show)
+        .form("/account/sign-up", pages::account::sign_up::submit)
+        .view("/account/forgot-password", pages::account::forgot_password::show)
+        .form("/account/forgot-password", pages::account::forgot_password::submit)
+        .view("/account/reset-password", pages::account::reset_password::show)
+        .form("/account/reset-password", pages::account::reset_password::submit)
         .form("/account/sign-out", pages::account::sign_out::handler)
         .form("/account/switch", pages::account::switch::handler)
         // Methods that are not listed below.

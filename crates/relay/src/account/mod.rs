@@ -36,18 +36,19 @@ pub(crate) use app_password::{create_app_password, revoke_app_password};
 pub(crate) use availability::{Availability, availability};
 pub(crate) use change_email::{EmailChange, confirm_email, update_email};
 pub(crate) use change_handle::change_handle;
-pub(crate) use create::{Claim, NewAccount, create};
+pub(crate) use create::{Claim, CreateError, NewAccount, create};
 pub(crate) use delete::{delete, delete_own, finish_deletions};
 pub(crate) use did_operations::{DidChange, recommended_did, sign_did_change, submit_did_change};
 pub(crate) use did_turns::DidTurns;
 pub(crate) use email::{Email, EmailError};
 pub(crate) use email_token::{MailCodeError, ShownCode, WrongCode, mail_code, take_code};
+pub(crate) use handle::HandleRuleError;
 pub(crate) use invite::{create_codes, list_codes};
 pub(crate) use moderate::{Takedown, judge_account, judge_blob, judge_record};
-pub(crate) use password::Passwords;
+pub(crate) use password::{MAX_NEW_CHARS as MAX_NEW_PASSWORD_CHARS, Passwords};
 pub(crate) use pending_did::{Creations, settle_pending_dids};
 pub(crate) use publish_key::publish_key;
-pub(crate) use reset_password::{request_password_reset, reset_password};
+pub(crate) use reset_password::{ResetPasswordError, request_password_reset, reset_password};
 pub(crate) use session::{
     LoginAttempt, Session, SessionError, check_password, log_in, log_out, looks_like_app_password, refresh, sweep_sessions,
 };

@@ -130,6 +130,16 @@ impl Meter {
         self.spend(WRITES, Who::Account(account), points)
     }
 
+    /// Counts what a page does as a call of the method that does the same, which is limited by address.
+    pub(crate) fn count_call(&self, nsid: &str) -> Result<(), XrpcError> {
+        match (self.0.as_deref(), rules::rule(nsid)) {
+            (Some(metered), Some(Rule { by: By::Address, points, windows })) => {
+                metered.spend(windows, Who::Network(metered.network), points)
+            }
+            (Some(_) | None, Some(_) | None) => Ok(()),
+        }
+    }
+
     /// Counts an attempt to sign in, by a name as it was typed.
     pub(crate) fn count_login(&self, identifier: &str) -> Result<(), XrpcError> {
         let Some(metered) = self.0.as_deref() else { return Ok(()) };

@@ -13,7 +13,10 @@ struct Asset {
     text: &'static str,
 }
 
-const ASSETS: &[Asset] = &[asset("pages.css", "text/css; charset=utf-8", include_str!("../../assets/pages.css"))];
+const ASSETS: &[Asset] = &[
+    asset("pages.css", "text/css; charset=utf-8", include_str!("../../assets/pages.css")),
+    asset("sign-up.js", "text/javascript; charset=utf-8", include_str!("../../assets/sign-up.js")),
+];
 
 const fn asset(name: &'static str, content_type: &'static str, text: &'static str) -> Asset {
     Asset { name, content_type, text }

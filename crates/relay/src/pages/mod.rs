@@ -14,6 +14,7 @@ pub(crate) mod account;
 pub(crate) mod assets;
 mod cookies;
 mod csrf;
+mod destination;
 mod device;
 mod error_page;
 mod frame;
@@ -25,6 +26,7 @@ pub(crate) mod texts;
 mod visitor;
 
 pub(crate) use csrf::{CsrfForm, CsrfJson};
+pub(crate) use destination::Destination;
 pub(crate) use device::Device;
 pub(crate) use frame::Frame;
 pub(crate) use guard::{FormTarget, guard, is_page};

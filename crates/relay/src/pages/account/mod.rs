@@ -1,11 +1,34 @@
 //! The account in the browser.
 
+pub(crate) mod forgot_password;
 pub(crate) mod home;
+pub(crate) mod reset_password;
 pub(crate) mod sign_in;
 pub(crate) mod sign_out;
+pub(crate) mod sign_up;
 pub(crate) mod switch;
 
+use crate::account::MAX_NEW_PASSWORD_CHARS;
 use crate::store::account::Account;
+
+/// The fewest characters of a password that is chosen on a page. Apps may ask for less.
+pub(crate) const MIN_PASSWORD_CHARS: usize = 8;
+
+/// What is wrong with a new password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PasswordFault {
+    TooShort,
+    TooLong,
+}
+
+/// Looks at a new password.
+pub(crate) fn password_fault(password: &str) -> Option<PasswordFault> {
+    match password.chars().count() {
+        ..MIN_PASSWORD_CHARS => Some(PasswordFault::TooShort),
+        MIN_PASSWORD_CHARS..=MAX_NEW_PASSWORD_CHARS => None,
+        _ => Some(PasswordFault::TooLong),
+    }
+}
 
 /// An account as people know it.
 #[derive(Clone, Debug)]

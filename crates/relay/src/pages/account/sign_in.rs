@@ -2,14 +2,14 @@
 
 use askama::Template;
 use axum::extract::{Query, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use http::StatusCode;
 use serde::Deserialize;
 
 use crate::account::{SessionError, check_password, looks_like_app_password};
 use crate::error::XrpcError;
 use crate::limits::Meter;
-use crate::pages::{CsrfForm, Frame, Visitor, WebSessionError, begin, local_path, see_other, signed_in_accounts};
+use crate::pages::{CsrfForm, Destination, Frame, Visitor, WebSessionError, begin, see_other, signed_in_accounts};
 use crate::state::AppState;
 
 #[derive(Template)]
@@ -21,6 +21,8 @@ struct Page<'a> {
     identifier: &'a str,
     remember: bool,
     next: &'a str,
+    sign_up: String,
+    forgot: String,
 }
 
 #[derive(Deserialize)]
@@ -28,7 +30,9 @@ pub(crate) struct Params {
     next: Option<String>,
     /// Whether someone shall sign in beside those who are.
     another: Option<String>,
+    /// What has just been done.
     signed_out: Option<String>,
+    reset: Option<String>,
 }
 
 pub(crate) async fn show(
@@ -36,13 +40,30 @@ pub(crate) async fn show(
     visitor: Visitor,
     Query(params): Query<Params>,
 ) -> Result<Response, XrpcError> {
-    let next = params.next.as_deref().and_then(local_path).unwrap_or("/account");
+    let to = Destination::of(params.next.as_deref());
     if params.another.is_none() && !signed_in_accounts(&app, &visitor.device).await?.is_empty() {
-        return Ok(see_other(&app, next));
+        return Ok(see_other(&app, &to.path));
     }
     let frame = visitor.frame();
-    let notice = params.signed_out.is_some().then_some(frame.t.home.signed_out);
-    visitor.page(StatusCode::OK, &Page { frame, notice, problem: None, identifier: "", remember: true, next })
+    let notice = if params.reset.is_some() {
+        Some(frame.t.sign_in.password_was_reset)
+    } else {
+        params.signed_out.is_some().then_some(frame.t.home.signed_out)
+    };
+    visitor.page(StatusCode::OK, &Page { notice, ..page(frame, &to) })
+}
+
+fn page(frame: Frame, to: &Destination) -> Page<'_> {
+    Page {
+        frame,
+        notice: None,
+        problem: None,
+        identifier: "",
+        remember: true,
+        next: &to.path,
+        sign_up: to.via("/account/sign-up", &[]),
+        forgot: to.via("/account/forgot-password", &[]),
+    }
 }
 
 #[derive(Deserialize)]
@@ -59,7 +80,7 @@ pub(crate) async fn submit(
     meter: Meter,
     CsrfForm(input): CsrfForm<Input>,
 ) -> Result<Response, XrpcError> {
-    let next = local_path(&input.next).unwrap_or("/account");
+    let to = Destination::of(Some(&input.next));
     let remember = input.remember.is_some();
     let frame = visitor.frame();
     let t = &frame.t.sign_in;
@@ -69,7 +90,7 @@ pub(crate) async fn submit(
             Ok((account, hash)) => match begin(&visitor, account.id, remember, Some(hash)).await {
                 Ok(_) => {
                     tracing::info!(did = %account.did, "signed in in a browser");
-                    return Ok(see_other(&app, next));
+                    return Ok(see_other(&app, &to.path));
                 }
                 Err(WebSessionError::Changed) => (StatusCode::UNAUTHORIZED, t.changed),
                 Err(WebSessionError::Takendown) => (StatusCode::FORBIDDEN, t.taken_down),
@@ -86,6 +107,5 @@ pub(crate) async fn submit(
         },
     };
     let identifier = input.identifier.trim();
-    let page = Page { notice: None, problem: Some(problem), identifier, remember, next, frame: frame.clone() };
-    Ok(visitor.page(status, &page)?.into_response())
+    visitor.page(status, &Page { problem: Some(problem), identifier, remember, ..page(frame.clone(), &to) })
 }

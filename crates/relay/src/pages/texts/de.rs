@@ -1,6 +1,6 @@
 //! German.
 
-use super::{Common, ErrorTexts, Home, SignIn, Texts};
+use super::{Common, ErrorTexts, ForgotPassword, Home, ResetPassword, SignIn, SignUp, Texts};
 
 pub(crate) const TEXTS: Texts = Texts {
     common: Common {
@@ -10,11 +10,7 @@ pub(crate) const TEXTS: Texts = Texts {
         privacy_policy: "Datenschutz",
         terms: "Nutzungsbedingungen",
         contact: "Kontakt",
-        back: "Zurück",
-        cancel: "Abbrechen",
-        continue_: "Weiter",
         error_prefix: "Fehler: ",
-        optional: "freiwillig",
     },
     error: ErrorTexts {
         stale_title: "Diese Seite ist veraltet",
@@ -50,6 +46,66 @@ pub(crate) const TEXTS: Texts = Texts {
         too_many: "Zu viele Anmeldeversuche. Warten Sie ein paar Minuten und versuchen Sie es dann noch einmal.",
         too_many_accounts: "In diesem Browser sind zu viele Konten angemeldet. Melden Sie zuerst eines davon ab.",
         changed: "Ihr Konto oder sein Passwort wurde gerade geändert. Melden Sie sich noch einmal an.",
+        forgot: "Passwort vergessen?",
+        no_account: "Noch kein Konto?",
+        sign_up: "Konto anlegen",
+        password_was_reset: "Ihr neues Passwort gilt. Melden Sie sich damit an.",
+    },
+    sign_up: SignUp {
+        title: "Konto anlegen",
+        lead: |service| format!("bei {service}"),
+        invite: "Einladungscode",
+        invite_hint: "Den bekommen Sie vom Betreiber dieses Servers.",
+        invite_missing: "Dieser Server verlangt einen Einladungscode. Geben Sie den ein, den Sie bekommen haben.",
+        invite_wrong: "Dieser Einladungscode gilt nicht: Er ist vertippt, verbraucht oder zurückgezogen. \
+                       Prüfen Sie ihn oder bitten Sie um einen anderen.",
+        handle: "Handle",
+        handle_hint: |domain| format!("Ihr Name im Netzwerk, zum Beispiel alice{domain}. Sie können ihn später ändern."),
+        domain: "Endung",
+        handle_characters: "Ein Handle hat Buchstaben von a bis z, Ziffern und Bindestriche, keine Leerzeichen oder Punkte. \
+                            Wählen Sie einen anderen.",
+        handle_too_short: "Dieser Handle ist zu kurz: Er braucht mindestens 3 Zeichen.",
+        handle_too_long: "Dieser Handle ist zu lang: Er hat höchstens 18 Zeichen.",
+        handle_taken: "Dieser Handle ist vergeben. Wählen Sie einen anderen.",
+        handle_taken_try: |free| format!("Dieser Handle ist vergeben. Diese sind frei: {free}"),
+        handle_free: "{handle} ist frei.",
+        email: "E-Mail-Adresse",
+        email_hint: "Für Codes, wenn Sie Ihr Passwort vergessen. Niemand bekommt sie zu sehen.",
+        email_wrong: "An diese Adresse kann keine Mail gehen. Prüfen Sie sie oder nehmen Sie eine andere.",
+        email_taken: "Ein Konto hier hat diese Adresse schon. Melden Sie sich damit an oder nehmen Sie eine andere Adresse.",
+        password: "Passwort",
+        password_hint: |chars| {
+            format!("Mindestens {chars} Zeichen. Gut sind drei oder vier Wörter, die nur Sie so zusammenstellen.")
+        },
+        password_too_short: "Dieses Passwort ist zu kurz: Es braucht mindestens 8 Zeichen.",
+        password_too_long: "Dieses Passwort ist zu lang: Es hat höchstens 256 Zeichen.",
+        agree: "Mit dem Anlegen des Kontos stimmen Sie den Bedingungen zu, die unten verlinkt sind.",
+        submit: "Konto anlegen",
+        have_account: "Haben Sie hier schon ein Konto?",
+        sign_in: "Anmelden",
+    },
+    forgot_password: ForgotPassword {
+        title: "Passwort vergessen?",
+        lead: "Geben Sie die E-Mail-Adresse Ihres Kontos ein. Dorthin kommt ein Code, \
+               mit dem Sie ein neues Passwort wählen.",
+        email: "E-Mail-Adresse",
+        submit: "Code senden",
+        have_code: "Ich habe schon einen Code",
+        back: "Zurück zur Anmeldung",
+    },
+    reset_password: ResetPassword {
+        title: "Neues Passwort wählen",
+        sent: "Wenn ein Konto diese Adresse hat, ist ein Code dorthin unterwegs. Das kann eine Minute dauern; sehen Sie auch \
+               im Spam-Ordner nach. Keine Mail? Dann fragen Sie den Betreiber dieses Servers.",
+        code: "Code aus der Mail",
+        code_hint: "Zum Beispiel ABCDE-FGHIJ. Er gilt 15 Minuten.",
+        wrong_code: "Dieser Code ist falsch oder zu alt. Prüfen Sie ihn oder lassen Sie sich einen neuen senden.",
+        password: "Neues Passwort",
+        too_short: "Dieses Passwort ist zu kurz: Es braucht mindestens 8 Zeichen.",
+        too_long: "Dieses Passwort ist zu lang: Es hat höchstens 256 Zeichen.",
+        everywhere: "Überall sonst werden Sie abgemeldet.",
+        submit: "Neues Passwort speichern",
+        again: "Noch einen Code senden",
     },
     home: Home {
         title: "Ihr Konto",

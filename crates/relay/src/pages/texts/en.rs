@@ -1,6 +1,6 @@
 //! English.
 
-use super::{Common, ErrorTexts, Home, SignIn, Texts};
+use super::{Common, ErrorTexts, ForgotPassword, Home, ResetPassword, SignIn, SignUp, Texts};
 
 pub(crate) const TEXTS: Texts = Texts {
     common: Common {
@@ -10,11 +10,7 @@ pub(crate) const TEXTS: Texts = Texts {
         privacy_policy: "Privacy policy",
         terms: "Terms of service",
         contact: "Contact",
-        back: "Back",
-        cancel: "Cancel",
-        continue_: "Continue",
         error_prefix: "Error: ",
-        optional: "optional",
     },
     error: ErrorTexts {
         stale_title: "This page is out of date",
@@ -48,6 +44,63 @@ pub(crate) const TEXTS: Texts = Texts {
         too_many: "Too many attempts to sign in. Wait a few minutes, then try again.",
         too_many_accounts: "Too many accounts are signed in in this browser. Sign out of one of them first.",
         changed: "Your account or its password was changed just now. Sign in again.",
+        forgot: "Forgot your password?",
+        no_account: "No account yet?",
+        sign_up: "Create an account",
+        password_was_reset: "Your new password is set. Sign in with it.",
+    },
+    sign_up: SignUp {
+        title: "Create an account",
+        lead: |service| format!("at {service}"),
+        invite: "Invite code",
+        invite_hint: "You get one from whoever runs this server.",
+        invite_missing: "This server asks for an invite code. Enter the one you were given.",
+        invite_wrong: "This invite code is not good: it was mistyped, used up or withdrawn. Check it, or ask for another one.",
+        handle: "Handle",
+        handle_hint: |domain| format!("Your name in the network, such as alice{domain}. You can change it later."),
+        domain: "Ending",
+        handle_characters: "A handle has letters from a to z, digits and hyphens, no spaces or dots. Choose another one.",
+        handle_too_short: "This handle is too short: it needs at least 3 characters.",
+        handle_too_long: "This handle is too long: it has at most 18 characters.",
+        handle_taken: "This handle is taken. Choose another one.",
+        handle_taken_try: |free| format!("This handle is taken. These are free: {free}"),
+        handle_free: "{handle} is free.",
+        email: "E-mail address",
+        email_hint: "For codes when you forget your password. It is not shown to anyone.",
+        email_wrong: "Mail cannot be sent to this address. Check it, or use another one.",
+        email_taken: "An account here has this address already. Sign in with it, or use another address.",
+        password: "Password",
+        password_hint: |chars| {
+            format!("At least {chars} characters. Three or four words that only you would put together are good.")
+        },
+        password_too_short: "This password is too short: it needs at least 8 characters.",
+        password_too_long: "This password is too long: it has at most 256 characters.",
+        agree: "By creating an account you agree to the terms that are linked below.",
+        submit: "Create account",
+        have_account: "Have an account here already?",
+        sign_in: "Sign in",
+    },
+    forgot_password: ForgotPassword {
+        title: "Forgot your password?",
+        lead: "Enter the e-mail address of your account. You will get a code there, with which you choose a new password.",
+        email: "E-mail address",
+        submit: "Send the code",
+        have_code: "I have a code already",
+        back: "Back to sign in",
+    },
+    reset_password: ResetPassword {
+        title: "Choose a new password",
+        sent: "If an account has this address, a code is on its way there. It can take a minute; look into the spam folder too. \
+               No mail? Then ask whoever runs this server.",
+        code: "Code from the mail",
+        code_hint: "Such as ABCDE-FGHIJ. It is good for 15 minutes.",
+        wrong_code: "This code is wrong or too old. Check it, or have another one sent.",
+        password: "New password",
+        too_short: "This password is too short: it needs at least 8 characters.",
+        too_long: "This password is too long: it has at most 256 characters.",
+        everywhere: "You will be signed out everywhere else.",
+        submit: "Set the new password",
+        again: "Send another code",
     },
     home: Home {
         title: "Your account",

@@ -17,6 +17,9 @@ pub(crate) struct Texts {
     pub(crate) common: Common,
     pub(crate) error: ErrorTexts,
     pub(crate) sign_in: SignIn,
+    pub(crate) sign_up: SignUp,
+    pub(crate) forgot_password: ForgotPassword,
+    pub(crate) reset_password: ResetPassword,
     pub(crate) home: Home,
 }
 
@@ -29,12 +32,8 @@ pub(crate) struct Common {
     pub(crate) privacy_policy: &'static str,
     pub(crate) terms: &'static str,
     pub(crate) contact: &'static str,
-    pub(crate) back: &'static str,
-    pub(crate) cancel: &'static str,
-    pub(crate) continue_: &'static str,
     /// In front of a page's title when something is wrong.
     pub(crate) error_prefix: &'static str,
-    pub(crate) optional: &'static str,
 }
 
 #[derive(Debug)]
@@ -70,6 +69,68 @@ pub(crate) struct SignIn {
     pub(crate) too_many: &'static str,
     pub(crate) too_many_accounts: &'static str,
     pub(crate) changed: &'static str,
+    pub(crate) forgot: &'static str,
+    pub(crate) no_account: &'static str,
+    pub(crate) sign_up: &'static str,
+    pub(crate) password_was_reset: &'static str,
+}
+
+#[derive(Debug)]
+pub(crate) struct SignUp {
+    pub(crate) title: &'static str,
+    pub(crate) lead: With,
+    pub(crate) invite: &'static str,
+    pub(crate) invite_hint: &'static str,
+    pub(crate) invite_missing: &'static str,
+    pub(crate) invite_wrong: &'static str,
+    pub(crate) handle: &'static str,
+    pub(crate) handle_hint: With,
+    pub(crate) domain: &'static str,
+    pub(crate) handle_characters: &'static str,
+    pub(crate) handle_too_short: &'static str,
+    pub(crate) handle_too_long: &'static str,
+    pub(crate) handle_taken: &'static str,
+    /// With handles that are free.
+    pub(crate) handle_taken_try: With,
+    /// With the handle; `{handle}` is where the script of the page puts it.
+    pub(crate) handle_free: &'static str,
+    pub(crate) email: &'static str,
+    pub(crate) email_hint: &'static str,
+    pub(crate) email_wrong: &'static str,
+    pub(crate) email_taken: &'static str,
+    pub(crate) password: &'static str,
+    pub(crate) password_hint: With,
+    pub(crate) password_too_short: &'static str,
+    pub(crate) password_too_long: &'static str,
+    pub(crate) agree: &'static str,
+    pub(crate) submit: &'static str,
+    pub(crate) have_account: &'static str,
+    pub(crate) sign_in: &'static str,
+}
+
+#[derive(Debug)]
+pub(crate) struct ForgotPassword {
+    pub(crate) title: &'static str,
+    pub(crate) lead: &'static str,
+    pub(crate) email: &'static str,
+    pub(crate) submit: &'static str,
+    pub(crate) have_code: &'static str,
+    pub(crate) back: &'static str,
+}
+
+#[derive(Debug)]
+pub(crate) struct ResetPassword {
+    pub(crate) title: &'static str,
+    pub(crate) sent: &'static str,
+    pub(crate) code: &'static str,
+    pub(crate) code_hint: &'static str,
+    pub(crate) wrong_code: &'static str,
+    pub(crate) password: &'static str,
+    pub(crate) too_short: &'static str,
+    pub(crate) too_long: &'static str,
+    pub(crate) everywhere: &'static str,
+    pub(crate) submit: &'static str,
+    pub(crate) again: &'static str,
 }
 
 #[derive(Debug)]

@@ -28,7 +28,7 @@ use tokio::net::TcpListener;
 pub(crate) use admin::Admin;
 pub(crate) use appview::{AppView, Asked, REPORTS};
 pub(crate) use audit::{audit, read_export};
-pub(crate) use browser::Browser;
+pub(crate) use browser::{Browser, Page as BrowserPage};
 pub(crate) use client::{Client, Reply};
 pub(crate) use dice::Dice;
 pub(crate) use firehose::{Follower, Frame};
