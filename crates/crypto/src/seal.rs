@@ -111,6 +111,13 @@ pub fn rewrap(old: &MasterKey, new: &MasterKey, context: &str, sealed: &[u8], ra
     Ok(seal(new, context, &open(old, context, sealed)?, random))
 }
 
+/// Returns what everything begins with that was sealed under `key`.
+pub fn prefix(key: KeyId) -> [u8; 1 + KeyId::BYTES] {
+    let mut prefix = [VERSION; 1 + KeyId::BYTES];
+    prefix[1..].copy_from_slice(&key.0);
+    prefix
+}
+
 /// Tells under which master key something was sealed.
 pub fn key_id(sealed: &[u8]) -> Result<KeyId, SealError> {
     match sealed.first() {

@@ -21,6 +21,9 @@ pub enum DataDirError {
     MasterKeyMissing { path: PathBuf },
 }
 
+/// Name of the database in the folder.
+pub(crate) const DATABASE: &str = "relay.sqlite";
+
 /// A data folder that this process has to itself, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct DataDir {
@@ -42,7 +45,7 @@ impl DataDir {
     }
 
     fn database(&self) -> PathBuf {
-        self.path.join("relay.sqlite")
+        self.path.join(DATABASE)
     }
 
     /// Returns the path of the database, whose file is made for its owner's eyes only; SQLite gives its log the same rights.
@@ -64,13 +67,8 @@ impl DataDir {
     /// Reads the master key from `file`, which a new data folder gets.
     pub(crate) fn master_key(&self, file: &Path) -> Result<MasterKey, DataDirError> {
         let failed = |source| DataDirError::Io { path: file.to_owned(), source };
-        match fs::read_to_string(file) {
-            Ok(text) => {
-                let not_a_key = || DataDirError::MasterKey { path: file.to_owned() };
-                let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(text.trim().as_bytes()).map_err(|_| not_a_key())?;
-                Ok(MasterKey::from_bytes(bytes.try_into().map_err(|_| not_a_key())?))
-            }
-            Err(err) if err.kind() == io::ErrorKind::NotFound => {
+        match read_master_key(file) {
+            Err(DataDirError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 if self.database().exists() {
                     return Err(DataDirError::MasterKeyMissing { path: file.to_owned() });
                 }
@@ -82,9 +80,17 @@ impl DataDir {
                 File::open(&self.path).and_then(|dir| dir.sync_all()).map_err(failed)?;
                 Ok(MasterKey::from_bytes(key))
             }
-            Err(err) => Err(failed(err)),
+            read => read,
         }
     }
+}
+
+/// Reads a master key from a file, which has to be there.
+pub(crate) fn read_master_key(file: &Path) -> Result<MasterKey, DataDirError> {
+    let text = fs::read_to_string(file).map_err(|source| DataDirError::Io { path: file.to_owned(), source })?;
+    let not_a_key = || DataDirError::MasterKey { path: file.to_owned() };
+    let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(text.trim().as_bytes()).map_err(|_| not_a_key())?;
+    Ok(MasterKey::from_bytes(bytes.try_into().map_err(|_| not_a_key())?))
 }
 
 fn private_file() -> OpenOptions {

@@ -37,6 +37,7 @@ mod service_manager;
 pub mod state;
 mod store;
 mod tasks;
+mod verify;
 mod web;
 mod well_known;
 mod xrpc;

@@ -4,6 +4,8 @@
 //! did:plc, and the secret that session tokens are signed with. The contexts below are part of the format: what was sealed
 //! for one purpose, or for one account, does not open for another.
 
+pub(crate) mod sealed;
+
 use std::sync::Arc;
 
 use common::Did;
@@ -38,7 +40,9 @@ pub(crate) enum SecretError {
     Write(#[from] WriteFailed),
 }
 
-const ROTATION_KEY: &str = "plc_rotation_key";
+pub(crate) const ROTATION_KEY: &str = "plc_rotation_key";
+/// The rotation key that takes the place of the one above when all DIDs name it.
+pub(crate) const NEXT_ROTATION_KEY: &str = "plc_rotation_key_next";
 const JWT_SECRET: &str = "jwt_secret";
 
 impl std::fmt::Debug for Secrets {
@@ -117,7 +121,8 @@ fn totp_context(did: &Did) -> String {
     format!("authenticator app of {did}")
 }
 
-fn signing_key_context(did: &Did) -> String {
+/// Returns what an account's signing key is sealed for.
+pub(crate) fn signing_key_context(did: &Did) -> String {
     format!("account signing key of {did}")
 }
 

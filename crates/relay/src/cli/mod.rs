@@ -11,6 +11,7 @@ mod error;
 pub mod health;
 pub mod serve;
 mod source;
+pub mod verify;
 
 use std::{
     ffi::OsString,
@@ -44,6 +45,8 @@ pub enum Command {
     Account(account::AccountArgs),
     /// Show the codes that mails carry, for when mail does not arrive
     Code(code::CodeArgs),
+    /// Check that everything that is stored is whole and agrees, whether the server runs or not
+    Verify(verify::VerifyArgs),
     /// Ask a running server whether it is well; for container health checks
     Health(health::HealthArgs),
 }
@@ -93,6 +96,16 @@ pub fn main_account(args: &account::AccountArgs) -> ExitCode {
 /// Runs `relay code`.
 pub fn main_code(args: &code::CodeArgs) -> ExitCode {
     finish(in_runtime(code::run(args, process_env())))
+}
+
+/// Runs `relay verify`.
+pub fn main_verify(args: &verify::VerifyArgs) -> ExitCode {
+    let mut outcome = verify::Outcome::Sound;
+    let result = in_runtime(async {
+        outcome = verify::run(args, process_env()).await?;
+        Ok(())
+    });
+    if result.is_ok() { ExitCode::from(outcome.exit_code()) } else { finish(result) }
 }
 
 fn in_runtime(verb: impl Future<Output = Result<(), CliError>>) -> Result<(), CliError> {
@@ -170,6 +183,8 @@ mod tests {
             "relay account list --json",
             "relay account reset-password alice.test",
             "relay code show alice@example.com --json",
+            "relay verify --account alice.test --json --no-blobs --no-identities",
+            "relay verify --budget 30s --quick",
             "relay health --url http://127.0.0.1:2583",
         ] {
             assert!(parse(line.split(' ')).is_ok(), "{line}");

@@ -15,7 +15,7 @@
 
 mod duplicates;
 mod export;
-mod fresh;
+pub(crate) mod fresh;
 mod handle;
 mod import;
 mod nodes;

@@ -78,6 +78,18 @@ pub(super) fn forget(conn: &Connection, repo: AccountId, path: &str) -> Result<(
     Ok(())
 }
 
+/// Whether the subject of the record at `path` is noted.
+pub(crate) fn is_noted(conn: &Connection, repo: AccountId, path: &str, link: &Backlink) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM backlink WHERE repo = ?1 AND kind = ?2 AND subject = ?3 AND rkey = ?4";
+    Ok(conn.prepare_cached(sql)?.exists(params![repo.0, link.kind as i64, link.subject, rkey(path)])?)
+}
+
+/// Returns how many subjects of a repo's records are noted.
+pub(crate) fn count(conn: &Connection, repo: AccountId) -> Result<u64, StoreError> {
+    let sql = "SELECT count(*) FROM backlink WHERE repo = ?1";
+    Ok(conn.prepare_cached(sql)?.query_row([repo.0], |row| row.get::<_, i64>(0))? as u64)
+}
+
 /// Returns the keys of at most `limit` records of the same kind and subject, oldest first.
 pub(crate) fn rkeys(conn: &Connection, repo: AccountId, link: &Backlink, limit: usize) -> Result<Vec<String>, StoreError> {
     let sql = "SELECT rkey FROM backlink WHERE repo = ?1 AND kind = ?2 AND subject = ?3 ORDER BY rkey LIMIT ?4";

@@ -8,13 +8,16 @@ use super::StoreError;
 
 const STEPS: &[&str] = &[include_str!("migrations/0001_init.sql")];
 
-/// Runs the steps that `conn` lacks, each in its own transaction.
-pub(super) fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
+/// Checks that the database is not of a later version than this program, and returns how many steps it has.
+pub(crate) fn check_schema(conn: &Connection) -> Result<i64, StoreError> {
     let known = STEPS.len() as i64;
     let found: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if found > known {
-        return Err(StoreError::FromTheFuture { found, known });
-    }
+    if found > known { Err(StoreError::FromTheFuture { found, known }) } else { Ok(found) }
+}
+
+/// Runs the steps that `conn` lacks, each in its own transaction.
+pub(super) fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
+    let found = check_schema(conn)?;
     for (at, step) in STEPS.iter().enumerate().skip(found as usize) {
         let tx = conn.transaction()?;
         tx.execute_batch(step)?;

@@ -41,6 +41,7 @@ mod writer;
 
 pub(crate) use db::{Db, DbOptions, Synchronous};
 pub(crate) use event::Event;
+pub(crate) use migrate::check_schema;
 pub(crate) use writer::{BatchTx, WriteFailed, WritePermit};
 
 /// The number by which tables name an account.

@@ -110,6 +110,12 @@ pub(crate) fn delete_node(conn: &Connection, repo: AccountId, cid: &Cid) -> Resu
     Ok(())
 }
 
+/// Returns how many tree nodes of a repo are stored, but for those that are fresh.
+pub(crate) fn count_nodes(conn: &Connection, repo: AccountId) -> Result<u64, StoreError> {
+    let sql = "SELECT count(*) FROM node WHERE repo = ?1";
+    Ok(conn.prepare_cached(sql)?.query_row([repo.0], |row| row.get::<_, i64>(0))? as u64)
+}
+
 /// Visits the nodes that commits after `since` made and that are not fresh, until `visit` returns `false`.
 pub(crate) fn scan_nodes_since(
     conn: &Connection,

@@ -30,6 +30,7 @@ mod sessions;
 mod support;
 mod sync;
 mod takedown;
+mod verify;
 mod writers;
 mod xrpc;
 

@@ -116,6 +116,17 @@ impl TestPds {
         self
     }
 
+    /// Stops the server, and keeps its directory and its data.
+    pub(crate) async fn suspend(&mut self) {
+        self.server.take().unwrap().stop().await;
+    }
+
+    /// Starts the suspended server again, at the same address.
+    pub(crate) async fn resume(&mut self) {
+        let listener = TcpListener::bind(self.address).await.unwrap();
+        self.open(listener).await;
+    }
+
     pub(crate) async fn stop(mut self) {
         self.server.take().unwrap().stop().await;
     }
