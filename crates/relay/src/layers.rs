@@ -20,8 +20,8 @@ use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove
 use crate::auth::Caller;
 use crate::error::{ErrorName, XrpcError};
 use crate::limits::{self, RateLimits};
-use crate::pages;
 use crate::state::AppState;
+use crate::{oauth, pages};
 
 /// Puts the layers over `routes`. The last one that is added is the first that a request meets.
 pub(crate) fn apply(routes: Router<AppState>, app: &AppState) -> Router<AppState> {
@@ -38,6 +38,7 @@ pub(crate) fn apply(routes: Router<AppState>, app: &AppState) -> Router<AppState
         Some(limits) => routes.layer(from_fn_with_state(limits, limits::layer)),
         None => routes,
     };
+    let routes = routes.layer(from_fn_with_state(app.clone(), oauth::give_nonce));
     routes.layer(from_fn_with_state(app.clone(), pages::guard)).layer(from_fn(cors)).layer(from_fn(log))
 }
 

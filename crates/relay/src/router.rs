@@ -6,6 +6,7 @@ use axum::routing::{MethodRouter, any, get, post};
 use http::{Method, StatusCode};
 
 use crate::error::XrpcError;
+use crate::oauth::endpoints as oauth;
 use crate::state::AppState;
 use crate::xrpc::app_bsky::{actor, age_assurance, feed, notification, read_after_write};
 use crate::xrpc::com_atproto::{admin, identity, moderation, repo, server, sync, temp};
@@ -30,6 +31,14 @@ fn table() -> Table {
         .page("/xrpc/_health", xrpc::health::handler)
         .page("/.well-known/atproto-did", well_known::atproto_did::handler)
         .page("/.well-known/did.json", well_known::did_json::handler)
+        .page("/.well-known/oauth-authorization-server", oauth::metadata::handler)
+        .page("/.well-known/oauth-protected-resource", oauth::protected_resource::handler)
+        // What apps call to act for users.
+        .page("/oauth/jwks", oauth::jwks::handler)
+        .endpoint("/oauth/par", oauth::par::handler)
+        .endpoint("/oauth/token", oauth::token::handler)
+        .endpoint("/oauth/revoke", oauth::revoke::handler)
+        .endpoint("/oauth/introspect", oauth::introspect::handler)
         // The mailbox of `relay dev`; elsewhere there is nothing.
         .page("/_dev/mail", web::dev_mail::handler)
         // The pages of the account, and what they load.
@@ -161,7 +170,7 @@ pub struct Route {
 impl Route {
     /// Tells the limits of its own that the route has, in words.
     pub fn limits(&self) -> Option<String> {
-        self.is_method.then(|| crate::limits::describe(self.name)).flatten()
+        crate::limits::describe(self.name)
     }
 }
 
@@ -187,6 +196,11 @@ impl Table {
     /// Where a page sends a form.
     fn form<H: Handler<T, AppState>, T: 'static>(self, path: &'static str, handler: H) -> Self {
         assert!(pages::is_page(path), "{path} is not known to `pages::guard`");
+        self.note::<T>(path, "POST", false).route(path, post(handler))
+    }
+
+    /// A path that is called by POST, by programs.
+    fn endpoint<H: Handler<T, AppState>, T: 'static>(self, path: &'static str, handler: H) -> Self {
         self.note::<T>(path, "POST", false).route(path, post(handler))
     }
 

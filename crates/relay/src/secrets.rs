@@ -69,6 +69,14 @@ impl Secrets {
         &*self.jwt_secret
     }
 
+    /// Returns a secret for one purpose.
+    pub(crate) fn derive(&self, purpose: &str) -> [u8; 32] {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.jwt_secret()).expect("HMAC takes a key of any length");
+        mac.update(b"secret for\0");
+        mac.update(purpose.as_bytes());
+        mac.finalize().into_bytes().into()
+    }
+
     /// Makes a signing key for an account.
     pub(crate) fn new_signing_key() -> SigningKey {
         loop {

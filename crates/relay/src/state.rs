@@ -14,6 +14,7 @@ use crate::data_dir::{DataDir, DataDirError};
 use crate::firehose::Firehose;
 use crate::identity::Identity;
 use crate::mail::Mailer;
+use crate::oauth::Oauth;
 use crate::repo::{Imports, Repos};
 use crate::second_factor::passkey::Passkeys;
 use crate::secrets::Secrets;
@@ -34,6 +35,7 @@ pub struct App {
     pub(crate) firehose: Arc<Firehose>,
     pub(crate) blobs: BlobStore,
     pub(crate) identity: Identity,
+    pub(crate) oauth: Oauth,
     pub(crate) mail: Mailer,
     pub(crate) passwords: Passwords,
     pub(crate) passkeys: Passkeys,
@@ -101,6 +103,7 @@ impl AppState {
         let blobs = BlobStore::open(data_dir.folder("blobs")?)
             .map_err(|source| DataDirError::Io { path: config.data.dir.join("blobs"), source })?;
         let identity = crate::identity::open(&config, as_clock()).map_err(|err| StartError::Identity(err.to_string()))?;
+        let oauth = Oauth::new(&identity, &secrets, &as_clock(), !config.network.protect_private_addresses);
         let mail = Mailer::open(&config, as_clock()).map_err(StartError::Mail)?;
         Ok(Self(Arc::new(App {
             mail,
@@ -118,6 +121,7 @@ impl AppState {
             firehose,
             blobs,
             identity,
+            oauth,
             _data_dir: data_dir,
         })))
     }

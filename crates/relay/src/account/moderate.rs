@@ -73,7 +73,10 @@ pub(crate) async fn judge_account(
                 }
             }
             match deactivated {
-                Some(true) => account::deactivate(tx, id, now, None)?,
+                Some(true) => {
+                    account::deactivate(tx, id, now, None)?;
+                    crate::oauth::end_sessions(tx, id)?;
+                }
                 Some(false) => account::activate(tx, id)?,
                 None => {}
             }

@@ -115,12 +115,13 @@ pub(super) fn announce_return(tx: &mut BatchTx<'_>, account: &Account) -> Result
     Ok(())
 }
 
-/// Deactivates an account, and announces it.
+/// Deactivates an account, signs the apps out that act for it, and announces it.
 pub(crate) async fn deactivate(app: &App, account: AccountId, delete_after: Option<i64>) -> Result<(), ActivateError> {
     app.db
         .write(move |tx| {
             let now = tx.now_millis();
             account::deactivate(tx, account, now, delete_after)?;
+            crate::oauth::end_sessions(tx, account)?;
             let row = account::find(tx, account)?.ok_or(ActivateError::NotFound)?;
             announce_status(tx, &row)?;
             Ok(())

@@ -48,7 +48,7 @@ impl Default for CacheOptions {
 }
 
 /// What the cache must know of an error.
-pub(super) trait LookupError: Clone + Send + Sync + 'static {
+pub(crate) trait LookupError: Clone + Send + Sync + 'static {
     /// Whether the other side said that there is nothing, as opposed to not answering.
     fn is_absence(&self) -> bool;
 
@@ -68,7 +68,7 @@ struct Entry<V, E> {
 }
 
 /// The cache; cloned by `Arc`.
-pub(super) struct Lookups<K, V, E> {
+pub(crate) struct Lookups<K, V, E> {
     cache: Cache<K, Entry<V, E>>,
     flights: Mutex<HashMap<K, Flight<V, E>>>,
     permits: Semaphore,
@@ -89,7 +89,7 @@ where
     V: Clone + Send + Sync + 'static,
     E: LookupError,
 {
-    pub(super) fn new<F>(
+    pub(crate) fn new<F>(
         options: CacheOptions,
         clock: Arc<dyn Clock>,
         ask: impl Fn(K) -> F + Send + Sync + 'static,
@@ -108,7 +108,7 @@ where
     }
 
     /// Returns what is known of `key`, or asks.
-    pub(super) async fn get(self: &Arc<Self>, key: &K) -> Outcome<V, E> {
+    pub(crate) async fn get(self: &Arc<Self>, key: &K) -> Outcome<V, E> {
         if let Some(entry) = self.cache.get(key) {
             let age = self.age(&entry);
             match &entry.outcome {
@@ -125,7 +125,7 @@ where
     }
 
     /// Asks, whatever is known; joins a question that is already out.
-    pub(super) async fn refresh(self: &Arc<Self>, key: &K) -> Outcome<V, E> {
+    pub(crate) async fn refresh(self: &Arc<Self>, key: &K) -> Outcome<V, E> {
         let mut flight = self.join_flight(key);
         // The sender is gone without an outcome only when its task panicked or the runtime is shutting down.
         let outcome = flight.wait_for(Option::is_some).await.map_err(|_| E::lost())?;
@@ -133,7 +133,7 @@ where
     }
 
     /// Forgets what is known of `key`.
-    pub(super) fn forget(&self, key: &K) {
+    pub(crate) fn forget(&self, key: &K) {
         self.cache.remove(key);
     }
 

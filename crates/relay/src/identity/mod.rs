@@ -12,7 +12,7 @@ mod error;
 pub mod fetch;
 pub mod handle;
 pub mod http;
-mod lookups;
+pub(crate) mod lookups;
 pub mod plc;
 mod service;
 #[cfg(test)]

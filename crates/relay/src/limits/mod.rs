@@ -72,7 +72,7 @@ pub(crate) async fn layer(State(limits): State<Arc<RateLimits>>, mut request: Re
     if path == "/xrpc/_health" || path.starts_with("/.well-known/") || limits.are_lifted(request.headers()) {
         return next.run(request).await;
     }
-    let rule = path.strip_prefix("/xrpc/").and_then(|nsid| rules::rule(nsid.strip_suffix('/').unwrap_or(nsid)));
+    let rule = rules::rule(path.strip_prefix("/xrpc/").map_or(path, |nsid| nsid.strip_suffix('/').unwrap_or(nsid)));
     let peer = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
     let network = &limits.app.config.network;
     let address = client_address(peer, request.headers(), |address| network.trusts(address));

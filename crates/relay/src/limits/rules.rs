@@ -32,6 +32,9 @@ pub(crate) enum Window {
     UpdateHandle,
     UpdateHandlePerDay,
     UploadBlobPerDay,
+    PushRequest,
+    Token,
+    EndToken,
 }
 
 /// How many points a window has, and how long it is.
@@ -68,6 +71,9 @@ impl Window {
             Self::UpdateHandle => quota!(10 in 300),
             Self::RequestPasswordResetPerDay | Self::UpdateHandlePerDay => quota!(50 in 86400),
             Self::UploadBlobPerDay => quota!(1000 in 86400),
+            // Apps that run on a server ask for all of their users from one address.
+            Self::PushRequest | Self::EndToken => quota!(600 in 300),
+            Self::Token => quota!(2000 in 300),
         }
     }
 }
@@ -99,9 +105,9 @@ pub(super) const WRITES: &[Window] = &[Window::WritesPerHour, Window::WritesPerD
 /// The windows of attempts to sign in.
 pub(super) const LOGINS: &[Window] = &[Window::CreateSession, Window::CreateSessionPerDay];
 
-/// Returns the limits of a method that has any of its own.
-pub(crate) fn rule(nsid: &str) -> Option<Rule> {
-    let (by, points, windows): (By, u32, &'static [Window]) = match nsid {
+/// Returns the limits of a method, or of an endpoint by its path, that has any of its own.
+pub(crate) fn rule(name: &str) -> Option<Rule> {
+    let (by, points, windows): (By, u32, &'static [Window]) = match name {
         "com.atproto.repo.createRecord" => (By::Account, CREATE_POINTS, WRITES),
         "com.atproto.repo.putRecord" => (By::Account, UPDATE_POINTS, WRITES),
         "com.atproto.repo.deleteRecord" => (By::Account, DELETE_POINTS, WRITES),
@@ -125,12 +131,15 @@ pub(crate) fn rule(nsid: &str) -> Option<Rule> {
             (By::Account, 1, &[Window::RequestEmailUpdate, Window::RequestEmailUpdatePerDay])
         }
         "com.atproto.sync.getRepo" => (By::Address, 1, &[Window::Exports]),
+        "/oauth/par" => (By::Address, 1, &[Window::PushRequest]),
+        "/oauth/token" => (By::Address, 1, &[Window::Token]),
+        "/oauth/revoke" | "/oauth/introspect" => (By::Address, 1, &[Window::EndToken]),
         _ => return None,
     };
     Some(Rule { by, points, windows })
 }
 
-/// Tells the limits of a method in words, for the documentation.
+/// Tells the limits of a method or endpoint in words, for the documentation.
 pub(crate) fn describe(nsid: &str) -> Option<String> {
     let Rule { by, points, windows } = rule(nsid)?;
     let mut text = String::new();

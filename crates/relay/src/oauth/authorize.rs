@@ -13,7 +13,8 @@ use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::scope::{self, Permission};
-use super::{Client, Prompt, Request, ResponseMode};
+use super::sets::{self, SetError};
+use super::{Client, OauthError, Prompt, Refusal, Request, ResponseMode};
 use crate::state::App;
 use crate::store::account::{self, Status};
 use crate::store::oauth_request::StoredRequest;
@@ -50,6 +51,8 @@ pub(crate) enum AuthorizeError {
     OtherClient,
     #[error("this sign-in was begun in another browser; please go back to the app and try again")]
     OtherDevice,
+    #[error("the app asks for a set of permissions that cannot be looked up: {0}")]
+    Set(#[source] SetError),
     #[error("the account is not on this server any more")]
     NoAccount,
     #[error("the account has been taken down")]
@@ -151,7 +154,7 @@ pub(crate) async fn load(app: &App, params: &AuthorizeParams) -> Result<PendingR
     if stored.request.client.id != client_id {
         return Err(AuthorizeError::OtherClient);
     }
-    pending(stored)
+    pending(app, stored).await
 }
 
 /// Gives a request to the browser `device`, which alone may go on with it. To be called each time that it is shown.
@@ -198,7 +201,8 @@ pub(crate) async fn approve(
     let code = format!("cod-{}", HEXLOWER.encode(&crate::random::bytes::<32>()));
     let now = app.clock.millis();
     let (did, request_id) = (did.clone(), pending.id.clone());
-    let remembers = !pending.client.is_loopback;
+    // Anyone may call themselves as an app does that has no keys.
+    let remembers = pending.is_confidential;
     let id = HEXLOWER.encode(&crate::random::bytes::<16>());
     let (code_digest, device, request) = (digest(&code), Some(device.to_owned()), pending.request.clone());
     app.db
@@ -240,6 +244,42 @@ pub(crate) async fn deny(app: &App, pending: &PendingRequest, denial: Denial) ->
     Ok(redirect(app, &pending.request, &[("error", denial.name()), ("error_description", denial.description())]))
 }
 
+/// Checks that the sets among `scopes` can be looked up.
+pub(super) async fn check_sets(app: &App, scopes: &str) -> Result<(), OauthError> {
+    let refused = |err: SetError| OauthError::new(Refusal::InvalidScope, err.to_string());
+    items(app, scopes).await.map(drop).map_err(refused)
+}
+
+/// Returns what a session may do by what its sets say now, or by what they said before if they cannot be looked up.
+pub(super) async fn expand_again(app: &App, session: &OauthSession) -> String {
+    match items(app, &session.scope).await {
+        Ok(items) => expanded(items.iter()),
+        Err(err) => {
+            tracing::debug!(%err, "a set of permissions is taken as it was");
+            session.expanded_scope.clone()
+        }
+    }
+}
+
+/// Reads scopes and looks up the sets among them.
+async fn items(app: &App, scopes: &str) -> Result<Vec<ScopeItem>, SetError> {
+    let mut items = Vec::new();
+    for (scope, permission) in scope::parse_known(scopes) {
+        let optional = permission != Permission::Atproto;
+        let kind = match permission {
+            Permission::Include { set, audience } => {
+                let found = sets::resolve(app, &set).await?;
+                let permissions = scope::expand(&set, &found, audience.as_deref());
+                let text = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
+                ScopeKind::Set { title: text(&found.title), detail: text(&found.detail), permissions }
+            }
+            other => ScopeKind::One(other),
+        };
+        items.push(ScopeItem { scope, kind, optional });
+    }
+    Ok(items)
+}
+
 /// Returns the scopes with sets spelled out, as sessions have them.
 fn expanded<'a>(items: impl Iterator<Item = &'a ScopeItem>) -> String {
     let mut scopes: Vec<String> = Vec::new();
@@ -266,17 +306,14 @@ fn take(conn: &rusqlite::Connection, id: &str, now: i64) -> Result<(), Authorize
     }
 }
 
-fn pending(stored: StoredRequest) -> Result<PendingRequest, AuthorizeError> {
+async fn pending(app: &App, stored: StoredRequest) -> Result<PendingRequest, AuthorizeError> {
     let request = stored.request;
-    let scopes = scope::parse_known(&request.scope).into_iter().map(|(scope, permission)| {
-        let optional = permission != Permission::Atproto;
-        ScopeItem { scope, kind: ScopeKind::One(permission), optional }
-    });
+    let scopes = items(app, &request.scope).await.map_err(AuthorizeError::Set)?;
     Ok(PendingRequest {
         id: stored.id,
         client: request.client.clone(),
         is_confidential: request.auth.is_confidential(),
-        scopes: scopes.collect(),
+        scopes,
         prompt: request.prompt,
         login_hint: request.login_hint.clone(),
         response_mode: request.response_mode,

@@ -44,7 +44,7 @@ pub(crate) async fn guard(State(app): State<AppState>, request: Request, next: N
     if !is_page(path) {
         return next.run(request).await;
     }
-    if !is_own_host(&app, request.headers(), request.uri()) {
+    if !well_known::is_own_host(&app, request.headers(), request.uri()) {
         return web::not_found::handler().await.into_response();
     }
     if is_asset(path) {
@@ -70,14 +70,6 @@ pub(crate) async fn guard(State(app): State<AppState>, request: Request, next: N
     put_headers(headers, &app, form_target);
     visitor.cookies.write(headers, app.config.server.public_url.is_https());
     response
-}
-
-/// Whether a request is for the server's own name. On one machine that has several.
-fn is_own_host(app: &App, headers: &HeaderMap, uri: &http::Uri) -> bool {
-    const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
-    let public_url = &app.config.server.public_url;
-    let Some(host) = well_known::host_of(headers, uri) else { return false };
-    host == public_url.host() || (public_url.is_local() && LOCAL.contains(&host.as_str()))
 }
 
 /// Refuses what another site had the browser send.

@@ -40,7 +40,7 @@ pub(crate) fn find(conn: &Connection, id: &str) -> Result<Option<StoredRequest>,
 pub(crate) fn insert(conn: &Connection, new: &StoredRequest, now: i64, keep: usize) -> Result<(), StoreError> {
     conn.prepare_cached("DELETE FROM oauth_request WHERE expires_at <= ?1")?.execute([now])?;
     conn.prepare_cached(
-        "DELETE FROM oauth_request WHERE id IN (SELECT id FROM oauth_request ORDER BY expires_at DESC LIMIT -1 OFFSET ?1)",
+        "DELETE FROM oauth_request WHERE id IN (SELECT id FROM oauth_request ORDER BY created_at DESC LIMIT -1 OFFSET ?1)",
     )?
     .execute([keep.saturating_sub(1) as i64])?;
     let json = serde_json::to_string(&new.request).expect("a request serializes");

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{AccountId, StoreError, expect_one_row, web_session};
+use super::{AccountId, StoreError, expect_one_row, oauth_consent, oauth_session, web_session};
 
 /// A refresh token as it is remembered; the token itself is made from it anew.
 #[derive(Clone, Debug)]
@@ -57,6 +57,8 @@ pub(crate) fn delete(conn: &Connection, id: &str) -> Result<(), StoreError> {
 /// Ends all sessions of an account: those of clients, and those in browsers.
 pub(crate) fn delete_all(conn: &Connection, account: AccountId) -> Result<(), StoreError> {
     web_session::delete_all(conn, account)?;
+    oauth_session::delete_all(conn, account)?;
+    oauth_consent::delete_all(conn, account)?;
     conn.prepare_cached("DELETE FROM refresh_token WHERE account = ?1")?.execute([account.0])?;
     Ok(())
 }

@@ -29,6 +29,7 @@ pub(crate) fn start(app: &AppState, tracker: &TaskTracker) {
     every(app, tracker, "finish deletions", Duration::from_secs(600), crate::account::finish_deletions);
     every(app, tracker, "sweep sessions", Duration::from_secs(3600), crate::account::sweep_sessions);
     every(app, tracker, "sweep browsers", Duration::from_secs(3600), crate::pages::sweep);
+    every(app, tracker, "sweep the sessions of apps", Duration::from_secs(3600), crate::oauth::sweep);
 }
 
 /// Runs `work` once in each `period`, from one period after the start.

@@ -144,6 +144,7 @@ CREATE TABLE oauth_request (
   expires_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX oauth_request_expires ON oauth_request (expires_at);
+CREATE INDEX oauth_request_created ON oauth_request (created_at);
 
 -- An app to which a user said yes, from the first code to the end of its last token.
 CREATE TABLE oauth_session (
