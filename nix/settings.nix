@@ -74,6 +74,7 @@ in
     invite_interval = setting duration "How often each account gets an invite code to give away.";
     invite_epoch_ms = setting number "Accounts made before this moment earn invite codes only from it on.";
     accept_disposable_mail = setting types.bool "Whether an account may have a throw-away mail address.";
+    deletion_grace = setting duration "How long an account is kept, hidden, after its owner deleted it on the account pages.";
     did_doc_in_session = setting types.bool "Whether session responses carry the account's DID document.";
   };
 

@@ -145,6 +145,7 @@ mod tests {
             invite_interval: Some(Duration::from_secs(24 * 3600)),
             invite_epoch_ms: 0,
             accept_disposable_mail: false,
+            deletion_grace: Duration::ZERO,
             did_doc_in_session: false,
         }
     }

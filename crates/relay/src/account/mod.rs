@@ -18,6 +18,7 @@ mod did_turns;
 mod directory;
 mod email;
 mod email_token;
+mod farewell;
 mod handle;
 mod invite;
 mod moderate;
@@ -27,6 +28,7 @@ mod pending_did;
 mod publish_key;
 mod reset_password;
 mod session;
+pub(crate) mod sign_ins;
 mod signing_key;
 mod status;
 #[cfg(test)]
@@ -42,6 +44,7 @@ pub(crate) use did_operations::{DidChange, recommended_did, sign_did_change, sub
 pub(crate) use did_turns::DidTurns;
 pub(crate) use email::{Email, EmailError};
 pub(crate) use email_token::{MailCodeError, ShownCode, WrongCode, mail_code, take_code};
+pub(crate) use farewell::{delete_due, delete_later};
 pub(crate) use handle::HandleRuleError;
 pub(crate) use invite::{create_codes, list_codes};
 pub(crate) use moderate::{Takedown, judge_account, judge_blob, judge_record};
@@ -52,5 +55,6 @@ pub(crate) use reset_password::{ResetPasswordError, request_password_reset, rese
 pub(crate) use session::{
     LoginAttempt, Session, SessionError, check_password, log_in, log_out, looks_like_app_password, refresh, sweep_sessions,
 };
+pub(crate) use sign_ins::Origin;
 pub(crate) use signing_key::reserve_signing_key;
 pub(crate) use status::{activate, check_did, counts, deactivate};

@@ -15,7 +15,7 @@ use data_encoding::BASE64_NOPAD;
 use tokio::time::Instant;
 
 use super::password::{self, PasswordsError, Verdict};
-use super::{MailCodeError, app_password};
+use super::{MailCodeError, Origin, app_password, sign_ins};
 use crate::auth::{Scope, token};
 use crate::error::XrpcError;
 use crate::second_factor::{self, FactorError, Method, WrongFactor};
@@ -54,6 +54,7 @@ pub(crate) struct LoginAttempt<'a> {
     pub(crate) password: &'a str,
     /// A code of the second factor, if the account has one.
     pub(crate) factor: Option<&'a str>,
+    pub(crate) origin: &'a Origin,
     /// Whether a session that can do little else than move away will do, when the account was taken down.
     pub(crate) allow_takendown: bool,
 }
@@ -126,7 +127,7 @@ impl From<PasswordsError> for XrpcError {
 /// # Errors
 ///
 /// [`SessionError::Credentials`] whatever part of them is wrong.
-pub(crate) async fn log_in(app: &App, attempt: LoginAttempt<'_>) -> Result<Session, SessionError> {
+pub(crate) async fn log_in(app: &AppState, attempt: LoginAttempt<'_>) -> Result<Session, SessionError> {
     let began = Instant::now();
     let result = try_log_in(app, attempt).await;
     if matches!(result, Err(SessionError::Credentials)) {
@@ -191,7 +192,7 @@ struct Proof {
     new_hash: Option<(String, String)>,
 }
 
-async fn try_log_in(app: &App, attempt: LoginAttempt<'_>) -> Result<Session, SessionError> {
+async fn try_log_in(app: &AppState, attempt: LoginAttempt<'_>) -> Result<Session, SessionError> {
     if attempt.password.chars().count() > password::MAX_CHARS {
         return Err(SessionError::Credentials);
     }
@@ -210,7 +211,8 @@ async fn try_log_in(app: &App, attempt: LoginAttempt<'_>) -> Result<Session, Ses
     }
     let factor = if proof.app_password.is_some() { None } else { given_factor(app, &account, attempt.factor).await? };
     let (id, scope, owner, secrets) = (account.id, proof.scope, account.clone(), app.secrets.clone());
-    let issued = app
+    let origin = attempt.origin.clone();
+    let (issued, alarm) = app
         .db
         .write::<_, SessionError>(move |tx| {
             check_still_true(tx, id, &proof, taken_down)?;
@@ -223,10 +225,16 @@ async fn try_log_in(app: &App, attempt: LoginAttempt<'_>) -> Result<Session, Ses
                 account::replace_password_hash(tx, id, old, new)?;
             }
             // A session of an account that was taken down is not remembered, and so cannot be renewed.
-            if taken_down { Ok(Ok(Issued::new(tx))) } else { begin(tx, id, proof.app_password).map(Ok) }
+            if taken_down {
+                return Ok(Ok((Issued::new(tx), None)));
+            }
+            // Programs with app passwords come and go from everywhere.
+            let alarm = if proof.app_password.is_none() { sign_ins::note(tx, id, &origin)? } else { None };
+            begin(tx, id, proof.app_password).map(|issued| Ok((issued, alarm)))
         })
         .await?
         .map_err(FactorError::Wrong)?;
+    sign_ins::raise(app, alarm);
     let tokens = tokens(app, &account.did, scope, &issued)?;
     Ok(Session { account, tokens })
 }

@@ -18,6 +18,8 @@ pub struct Accounts {
     pub invite_epoch_ms: i64,
     /// Whether throw-away mail addresses are accepted.
     pub accept_disposable_mail: bool,
+    /// How long an account is kept that its owner deletes.
+    pub deletion_grace: Duration,
     /// Whether session responses carry the DID document.
     pub did_doc_in_session: bool,
 }
@@ -33,6 +35,8 @@ impl Accounts {
                 .value("accounts.invite_epoch_ms", |text| parse_number(text, &(0..=8_640_000_000_000_000)))
                 .cast_signed(),
             accept_disposable_mail: reader.flag("accounts.accept_disposable_mail"),
+            deletion_grace: reader
+                .value("accounts.deletion_grace", |text| parse_duration_within(text, &(Duration::ZERO..=days(365)))),
             did_doc_in_session: reader.flag("accounts.did_doc_in_session"),
         }
     }

@@ -403,6 +403,14 @@ pub static SETTINGS: &[Setting] = &[
         "Whether an account may have the address of a throw-away mail service.",
     ),
     Setting::new(
+        "accounts.deletion_grace",
+        Kind::Duration,
+        Default::Value("7d"),
+        "30d",
+        "How long an account is kept, hidden, after its owner deleted it on the account pages; until then signing in can take \
+         that back. Apps that delete an account with a code from the mail delete it at once.",
+    ),
+    Setting::new(
         "accounts.did_doc_in_session",
         Kind::Bool,
         Default::Value("false"),

@@ -42,10 +42,10 @@ pub(crate) fn code_letter(server: &Server, purpose: Purpose, account: &str, code
             "If you are not signing in, someone else knows your password: change it, and give the code to nobody.",
         ),
     };
-    let mut footer = format!("{} ({})", server.service_name, server.public_url.as_str());
-    for link in [&server.links.home, &server.links.support].into_iter().flatten() {
-        footer.push('\n');
-        footer.push_str(link.as_str());
-    }
-    Letter::new(subject).paragraph(why).code(code).paragraph("It is good for 15 minutes.").paragraph(caution).footer(footer)
+    Letter::new(subject)
+        .paragraph(why)
+        .code(code)
+        .paragraph("It is good for 15 minutes.")
+        .paragraph(caution)
+        .footer(super::alerts::footer(server))
 }

@@ -9,6 +9,7 @@
 //! - What may not tell whether an address is known is done in the background ([`Mailer::in_background`]), from the look-up on:
 //!   the answer is there before anything was looked up.
 
+mod alerts;
 mod codes;
 mod html;
 mod letter;
@@ -25,6 +26,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::Config;
 use crate::error::XrpcError;
 
+pub(crate) use alerts::{farewell_letter, sign_in_letter};
 pub(crate) use codes::code_letter;
 pub(crate) use html::Html;
 pub(crate) use letter::Letter;

@@ -11,6 +11,7 @@ use url::form_urlencoded;
 
 use super::device::Device;
 use super::{Visitor, see_other};
+use crate::account::{Origin, sign_ins};
 use crate::error::XrpcError;
 use crate::state::{App, AppState};
 use crate::store::account::{self, Account, Status};
@@ -157,7 +158,8 @@ pub(crate) async fn begin(
 ) -> Result<Device, WebSessionError> {
     let app = &visitor.app;
     let (old, user_agent, ip) = (visitor.device.clone(), visitor.user_agent.clone(), visitor.ip.clone());
-    let device = app
+    let origin = Origin { user_agent: user_agent.clone(), ip: ip.clone(), browser: Some(old.id.0) };
+    let (device, alarm) = app
         .db
         .write::<_, WebSessionError>(move |tx| {
             check(tx, account, password_hash)?;
@@ -177,6 +179,7 @@ pub(crate) async fn begin(
                 device: device.id,
                 account,
                 signed_in_at: now,
+                confirmed_at: now,
                 last_seen_at: now,
                 expires_at: now + if remember { REMEMBERED } else { NOT_REMEMBERED },
                 remembered: remember,
@@ -184,9 +187,11 @@ pub(crate) async fn begin(
                 ip,
             };
             web_session::put(tx, &session)?;
-            Ok(device)
+            let alarm = sign_ins::note(tx, account, &origin)?;
+            Ok((device, alarm))
         })
         .await?;
+    sign_ins::raise(app, alarm);
     visitor.set_device(&device);
     Ok(device)
 }

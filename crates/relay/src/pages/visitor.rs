@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::FromRequestParts;
 use axum::response::{Html, IntoResponse as _, Response};
-use http::header::{LOCATION, USER_AGENT};
+use http::header::LOCATION;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 
@@ -11,8 +11,7 @@ use super::cookies::NewCookies;
 use super::device::{self, Device};
 use super::{Frame, Language, csrf, guard};
 use crate::error::XrpcError;
-use crate::limits::client_address;
-use crate::server::Peer;
+use crate::extract::ClientOrigin;
 use crate::state::{App, AppState};
 
 /// Whoever asked for a page.
@@ -29,9 +28,6 @@ pub(crate) struct Visitor {
     pub(super) cookies: NewCookies,
 }
 
-/// Most characters of a user agent that are kept.
-const MAX_USER_AGENT: usize = 300;
-
 impl Visitor {
     /// Reads a request. A browser without a cookie gets one with the response.
     pub(super) fn of(parts: &Parts, app: &AppState) -> Self {
@@ -41,16 +37,14 @@ impl Visitor {
             cookies.set(device::cookie_name(app), device.cookie_value());
             device
         });
-        let peer = parts.extensions.get::<Peer>().map_or(std::net::IpAddr::from([0, 0, 0, 0]), |peer| peer.0.ip());
-        let ip = client_address(peer, &parts.headers, |address| app.config.network.trusts(address)).to_string();
-        let user_agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let origin = ClientOrigin::of(parts, app).0;
         Self {
             app: app.clone(),
             device,
             language: Language::of(&parts.headers),
             here: parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
-            user_agent: user_agent.chars().take(MAX_USER_AGENT).collect(),
-            ip,
+            user_agent: origin.user_agent,
+            ip: origin.ip,
             cookies,
         }
     }

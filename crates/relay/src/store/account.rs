@@ -190,9 +190,9 @@ pub(crate) fn deactivate(conn: &Connection, id: AccountId, now: i64, delete_afte
     expect_one_row("account", conn.prepare_cached(sql)?.execute(params![id.0, now, delete_after])?)
 }
 
-/// Undoes [`deactivate`].
+/// Undoes [`deactivate`], and takes back that the account shall be deleted.
 pub(crate) fn activate(conn: &Connection, id: AccountId) -> Result<(), StoreError> {
-    let sql = "UPDATE account SET deactivated_at = NULL, delete_after = NULL WHERE id = ?1";
+    let sql = "UPDATE account SET deactivated_at = NULL, delete_after = NULL, delete_at = NULL WHERE id = ?1";
     expect_one_row("account", conn.prepare_cached(sql)?.execute([id.0])?)
 }
 
@@ -216,6 +216,42 @@ pub(crate) fn delete(conn: &Connection, id: AccountId) -> Result<(), StoreError>
 pub(crate) fn confirm_email(conn: &Connection, id: AccountId, now: i64) -> Result<(), StoreError> {
     let sql = "UPDATE account SET email_confirmed_at = ?2 WHERE id = ?1";
     expect_one_row("account", conn.prepare_cached(sql)?.execute(params![id.0, now])?)
+}
+
+/// Sets when an account is deleted, or that it is not.
+pub(crate) fn set_delete_at(conn: &Connection, id: AccountId, delete_at: Option<i64>) -> Result<(), StoreError> {
+    let sql = "UPDATE account SET delete_at = ?2 WHERE id = ?1";
+    expect_one_row("account", conn.prepare_cached(sql)?.execute(params![id.0, delete_at])?)
+}
+
+/// Returns when an account is deleted at the wish of its owner, if it is.
+pub(crate) fn delete_at(conn: &Connection, id: AccountId) -> Result<Option<i64>, StoreError> {
+    let sql = "SELECT delete_at FROM account WHERE id = ?1";
+    Ok(conn.prepare_cached(sql)?.query_row([id.0], |row| row.get(0)).optional()?.flatten())
+}
+
+/// Lists accounts whose day of deletion has come.
+pub(crate) fn list_due(conn: &Connection, now: i64, limit: usize) -> Result<Vec<Account>, StoreError> {
+    let sql =
+        format!("SELECT {COLUMNS} FROM account WHERE delete_at IS NOT NULL AND delete_at <= ?1 ORDER BY delete_at LIMIT ?2");
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![now, limit as i64])?;
+    let mut accounts = Vec::new();
+    while let Some(row) = rows.next()? {
+        accounts.push(from_row(row)?);
+    }
+    Ok(accounts)
+}
+
+/// Whether the owner gets a mail when someone signs in on a new device.
+pub(crate) fn wants_sign_in_alerts(conn: &Connection, id: AccountId) -> Result<bool, StoreError> {
+    let sql = "SELECT sign_in_alerts FROM account WHERE id = ?1";
+    Ok(conn.prepare_cached(sql)?.query_row([id.0], |row| row.get(0)).optional()?.unwrap_or(false))
+}
+
+pub(crate) fn set_sign_in_alerts(conn: &Connection, id: AccountId, wanted: bool) -> Result<(), StoreError> {
+    let sql = "UPDATE account SET sign_in_alerts = ?2 WHERE id = ?1";
+    expect_one_row("account", conn.prepare_cached(sql)?.execute(params![id.0, wanted])?)
 }
 
 /// Says whether signing in to an account takes a code from its mail.

@@ -34,6 +34,7 @@ pub(crate) mod reserved_handle;
 pub(crate) mod reserved_key;
 pub(crate) mod row;
 pub(crate) mod session;
+pub(crate) mod sign_in;
 pub(crate) mod standing;
 pub(crate) mod totp;
 pub(crate) mod web_session;

@@ -63,6 +63,20 @@ pub(crate) fn delete_all(conn: &Connection, account: AccountId) -> Result<(), St
     Ok(())
 }
 
+/// Counts the sessions of an account that were begun with its own password: the tokens that none took the place of yet.
+pub(crate) fn count_of_password(conn: &Connection, account: AccountId, now_millis: i64) -> Result<usize, StoreError> {
+    let sql = "SELECT count(*) FROM refresh_token
+               WHERE account = ?1 AND app_password_name IS NULL AND next_id IS NULL AND expires_at > ?2";
+    Ok(conn.prepare_cached(sql)?.query_row(params![account.0, now_millis], |row| row.get::<_, i64>(0))? as usize)
+}
+
+/// Ends the sessions of an account that were begun with its own password.
+pub(crate) fn delete_of_password(conn: &Connection, account: AccountId) -> Result<(), StoreError> {
+    let sql = "DELETE FROM refresh_token WHERE account = ?1 AND app_password_name IS NULL";
+    conn.prepare_cached(sql)?.execute([account.0])?;
+    Ok(())
+}
+
 /// Ends the sessions that an app password began.
 pub(crate) fn delete_of_app_password(conn: &Connection, account: AccountId, name: &str) -> Result<(), StoreError> {
     let sql = "DELETE FROM refresh_token WHERE account = ?1 AND app_password_name = ?2";

@@ -53,6 +53,8 @@ pub(crate) struct WebSession {
     pub(crate) device: DeviceId,
     pub(crate) account: AccountId,
     pub(crate) signed_in_at: i64,
+    /// When the owner last gave their password or passkey here.
+    pub(crate) confirmed_at: i64,
     pub(crate) last_seen_at: i64,
     pub(crate) expires_at: i64,
     /// Whether it lasts for as long as it is used.
@@ -61,13 +63,14 @@ pub(crate) struct WebSession {
     pub(crate) ip: String,
 }
 
-const COLUMNS: &str = "device, account, signed_in_at, last_seen_at, expires_at, remembered, user_agent, ip";
+const COLUMNS: &str = "device, account, signed_in_at, confirmed_at, last_seen_at, expires_at, remembered, user_agent, ip";
 
 fn from_row(row: &Row<'_>) -> Result<WebSession, StoreError> {
     Ok(WebSession {
         device: row::parse(row, "web_session", "device")?,
         account: AccountId(row.get("account")?),
         signed_in_at: row.get("signed_in_at")?,
+        confirmed_at: row.get("confirmed_at")?,
         last_seen_at: row.get("last_seen_at")?,
         expires_at: row.get("expires_at")?,
         remembered: row.get("remembered")?,
@@ -131,12 +134,13 @@ pub(crate) fn set_current(conn: &Connection, id: DeviceId, current: AccountId) -
 /// Adds a session, in the place of the one that the account has in that browser.
 pub(crate) fn put(conn: &Connection, session: &WebSession) -> Result<(), StoreError> {
     let sql = "INSERT OR REPLACE INTO web_session
-               (device, account, signed_in_at, last_seen_at, expires_at, remembered, user_agent, ip)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+               (device, account, signed_in_at, confirmed_at, last_seen_at, expires_at, remembered, user_agent, ip)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     let values = params![
         session.device,
         session.account.0,
         session.signed_in_at,
+        session.confirmed_at,
         session.last_seen_at,
         session.expires_at,
         session.remembered,
@@ -178,6 +182,20 @@ pub(crate) fn touch(
 ) -> Result<(), StoreError> {
     let sql = "UPDATE web_session SET last_seen_at = ?3, expires_at = ?4 WHERE device = ?1 AND account = ?2";
     conn.prepare_cached(sql)?.execute(params![device, account.0, now, expires_at])?;
+    Ok(())
+}
+
+/// Notes that the owner of a session has shown that it is them.
+pub(crate) fn confirm(conn: &Connection, device: DeviceId, account: AccountId, now: i64) -> Result<(), StoreError> {
+    let sql = "UPDATE web_session SET confirmed_at = ?3 WHERE device = ?1 AND account = ?2";
+    conn.prepare_cached(sql)?.execute(params![device, account.0, now])?;
+    Ok(())
+}
+
+/// Ends the sessions of an account in all browsers but one.
+pub(crate) fn delete_others(conn: &Connection, device: DeviceId, account: AccountId) -> Result<(), StoreError> {
+    let sql = "DELETE FROM web_session WHERE account = ?2 AND device <> ?1";
+    conn.prepare_cached(sql)?.execute(params![device, account.0])?;
     Ok(())
 }
 

@@ -27,6 +27,7 @@ mod records;
 mod second_factor;
 mod service_manager;
 mod sessions;
+mod sign_ins;
 mod support;
 mod sync;
 mod takedown;

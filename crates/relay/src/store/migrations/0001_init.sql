@@ -21,12 +21,19 @@ CREATE TABLE account (
   created_at INTEGER NOT NULL,
   deactivated_at INTEGER,
   delete_after INTEGER,
+  -- When the account is deleted at the wish of its owner, who can still take that back. `delete_after` is what an app asked
+  -- for, and nothing acts on it.
+  delete_at INTEGER,
+  -- Whether the owner gets a mail when someone signs in on a new device.
+  sign_in_alerts INTEGER NOT NULL DEFAULT 1,
   takedown_ref TEXT,
   suspended_at INTEGER,
   -- Whether the account earns no more invite codes, and why.
   invites_disabled INTEGER NOT NULL DEFAULT 0,
   invite_note TEXT
 ) STRICT;
+
+CREATE INDEX account_delete_at ON account (delete_at) WHERE delete_at IS NOT NULL;
 
 CREATE TABLE refresh_token (
   id TEXT PRIMARY KEY,
@@ -64,6 +71,8 @@ CREATE TABLE web_session (
   device TEXT NOT NULL REFERENCES web_device (id) ON DELETE CASCADE,
   account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
   signed_in_at INTEGER NOT NULL,
+  -- When the owner last showed that it is them, by password or passkey: what matters asks again after a while.
+  confirmed_at INTEGER NOT NULL,
   -- To the hour or so.
   last_seen_at INTEGER NOT NULL,
   -- When it ends unless it is used before; it never moves for a browser that is not to remember.
@@ -76,6 +85,18 @@ CREATE TABLE web_session (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX web_session_account ON web_session (account);
 CREATE INDEX web_session_expires ON web_session (expires_at);
+
+-- The last times that someone signed in; bounded for each account.
+CREATE TABLE sign_in (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+  at INTEGER NOT NULL,
+  user_agent TEXT NOT NULL,
+  ip TEXT NOT NULL,
+  -- A hash of what tells one device from another.
+  device BLOB NOT NULL
+) STRICT;
+CREATE INDEX sign_in_account ON sign_in (account, id);
 
 -- The secret that an account shares with an authenticator app.
 CREATE TABLE totp (

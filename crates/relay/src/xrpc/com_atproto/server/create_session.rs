@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::SessionView;
 use crate::account::{self, LoginAttempt};
 use crate::error::XrpcError;
-use crate::extract::XrpcJson;
+use crate::extract::{ClientOrigin, XrpcJson};
 use crate::limits::Meter;
 use crate::state::AppState;
 
@@ -26,12 +26,13 @@ pub(crate) struct Input {
 pub(crate) async fn handler(
     State(app): State<AppState>,
     meter: Meter,
+    ClientOrigin(origin): ClientOrigin,
     XrpcJson(input): XrpcJson<Input>,
 ) -> Result<Json<SessionView>, XrpcError> {
     let Input { identifier, password, auth_factor_token, allow_takendown } = &input;
     meter.count_login(identifier)?;
     let factor = auth_factor_token.as_deref();
-    let attempt = LoginAttempt { identifier, password, factor, allow_takendown: *allow_takendown };
+    let attempt = LoginAttempt { identifier, password, factor, origin: &origin, allow_takendown: *allow_takendown };
     let session = account::log_in(&app, attempt).await?;
     Ok(Json(SessionView::of(&app, session).await))
 }
