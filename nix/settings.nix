@@ -119,6 +119,7 @@ in
     protect_private_addresses = setting types.bool "Whether calls to private addresses are refused.";
     trusted_proxies = setting (list text) "The proxies whose X-Forwarded-For header is believed.";
     dns_servers = setting (list text) "The DNS servers that handles are resolved with.";
+    resolve_record_lexicons = setting types.bool "Whether lexicons of unknown records are looked up.";
     extra_root_certificates = setting file "A PEM file of certificate authorities to trust besides the public ones.";
   };
 

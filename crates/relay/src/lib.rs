@@ -4,6 +4,7 @@
 //! - `xrpc`: the protocol's methods, one file each, by NSID; `auth`: who calls; `extract`: with what; `error`: what they are told.
 //! - `oauth`: apps that act for users, and what those let them do.
 //! - `layers` and `limits`: what applies to every request, and how much a client may ask.
+//! - `lexicon`: schemas that are not compiled in, from the network.
 //! - `account`, `repo`, `blob`, `firehose`, [`identity`]: the use cases behind the methods.
 //! - `pages`: what people see in their browser.
 //! - `second_factor`: what signing in takes besides the password, and passkeys.
@@ -22,6 +23,7 @@ mod extract;
 mod firehose;
 pub mod identity;
 mod layers;
+mod lexicon;
 mod limits;
 mod mail;
 mod oauth;

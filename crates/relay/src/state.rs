@@ -13,6 +13,7 @@ use crate::config::{Config, MasterKeySource, Synchronous};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::firehose::Firehose;
 use crate::identity::Identity;
+use crate::lexicon::Lexicons;
 use crate::mail::Mailer;
 use crate::oauth::Oauth;
 use crate::repo::{Imports, Repos};
@@ -36,6 +37,7 @@ pub struct App {
     pub(crate) blobs: BlobStore,
     pub(crate) identity: Identity,
     pub(crate) oauth: Oauth,
+    pub(crate) lexicons: Lexicons,
     pub(crate) mail: Mailer,
     pub(crate) passwords: Passwords,
     pub(crate) passkeys: Passkeys,
@@ -104,6 +106,8 @@ impl AppState {
             .map_err(|source| DataDirError::Io { path: config.data.dir.join("blobs"), source })?;
         let identity = crate::identity::open(&config, as_clock()).map_err(|err| StartError::Identity(err.to_string()))?;
         let oauth = Oauth::new(&identity, &secrets, &as_clock(), !config.network.protect_private_addresses);
+        let for_records = config.network.resolve_record_lexicons;
+        let lexicons = Lexicons::new(Arc::clone(&db), identity.clone(), as_clock(), for_records);
         let mail = Mailer::open(&config, as_clock()).map_err(StartError::Mail)?;
         Ok(Self(Arc::new(App {
             mail,
@@ -122,6 +126,7 @@ impl AppState {
             blobs,
             identity,
             oauth,
+            lexicons,
             _data_dir: data_dir,
         })))
     }

@@ -1,7 +1,7 @@
 //! A set of documents that refer to each other.
 
 use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -39,9 +39,9 @@ pub const KNOWN_RECORDS: [&str; 20] = [
     "com.germnetwork.declaration",
 ];
 
-/// Documents by NSID.
+/// Documents by NSID; catalogs may share them.
 #[derive(Debug, Default)]
-pub struct Catalog(HashMap<Box<str>, Document>);
+pub struct Catalog(HashMap<Box<str>, Arc<Document>>);
 
 /// What a check without a mistake found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,16 +77,22 @@ impl Catalog {
     }
 
     /// Adds a document, in place of one with the same NSID.
-    pub fn insert(&mut self, document: Document) {
+    pub fn insert(&mut self, document: impl Into<Arc<Document>>) {
+        let document = document.into();
         self.0.insert(document.id().as_str().into(), document);
     }
 
     pub fn get(&self, nsid: &str) -> Option<&Document> {
-        self.0.get(nsid)
+        self.0.get(nsid).map(|document| &**document)
+    }
+
+    /// Returns a document for another catalog to have as well.
+    pub fn shared(&self, nsid: &str) -> Option<Arc<Document>> {
+        self.0.get(nsid).cloned()
     }
 
     pub fn documents(&self) -> impl ExactSizeIterator<Item = &Document> {
-        self.0.values()
+        self.0.values().map(|document| &**document)
     }
 
     /// Returns the schema of a collection's records; `None` when it is not known.

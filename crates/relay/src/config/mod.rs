@@ -146,6 +146,7 @@ impl Config {
             fixed("services.report_url", "none"),
             fixed("services.crawlers", "none"),
             fixed("network.protect_private_addresses", "false"),
+            fixed("network.resolve_record_lexicons", "false"),
             fixed("limits.rate_limits", "false"),
         ]);
         let (mut config, _) = Self::read(sources)?;

@@ -25,6 +25,8 @@ pub struct Network {
     pub trusted_proxies: Vec<IpRange>,
     /// The DNS servers; `None` means the system's.
     pub dns_servers: Option<Vec<SocketAddr>>,
+    /// Whether lexicons are looked up that records are to be checked against.
+    pub resolve_record_lexicons: bool,
     /// Certificate authorities to trust besides the public ones.
     pub extra_roots: Option<ExtraRoots>,
     /// Bounds on services that calls are passed on to. There is no setting for them; tests are less patient.
@@ -76,6 +78,7 @@ impl Network {
             protect_private_addresses: reader.flag("network.protect_private_addresses"),
             trusted_proxies: reader.list("network.trusted_proxies", IpRange::parse).unwrap_or_default(),
             dns_servers,
+            resolve_record_lexicons: reader.flag("network.resolve_record_lexicons"),
             extra_roots: read_roots(reader),
             upstream: UpstreamBounds::default(),
         }

@@ -605,6 +605,14 @@ pub static SETTINGS: &[Setting] = &[
     )
     .like("PDS_HANDLE_BACKUP_NAMESERVERS"),
     Setting::new(
+        "network.resolve_record_lexicons",
+        Kind::Bool,
+        Default::Value("true"),
+        "false",
+        "Whether the server looks up, in DNS and at their authors' servers, the lexicons of records that it has \
+         no schema of, to check records against them. Off: such records are stored unchecked.",
+    ),
+    Setting::new(
         "network.extra_root_certificates",
         Kind::Path,
         Default::Unset,

@@ -55,7 +55,7 @@ impl LookupError for ResolveError {
 }
 
 /// Writes an error with its causes in one line.
-pub(super) fn with_causes(err: &dyn std::error::Error) -> String {
+pub(crate) fn with_causes(err: &dyn std::error::Error) -> String {
     let mut text = err.to_string();
     let mut cause = err.source();
     while let Some(inner) = cause {

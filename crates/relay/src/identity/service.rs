@@ -19,6 +19,7 @@ use crate::config::Config;
 pub struct Identity {
     dids: DidResolver,
     handles: HandleResolver,
+    dns: Dns,
     plc: PlcClient,
     clients: HttpClients,
 }
@@ -57,7 +58,8 @@ pub fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Identity, OpenErro
     };
     Ok(Identity {
         dids: DidResolver::new(plc.clone(), clients.guarded.clone(), !protect, timeout, options, Arc::clone(&clock)),
-        handles: HandleResolver::new(dns, clients.guarded.clone(), !protect, timeout, clock),
+        handles: HandleResolver::new(dns.clone(), clients.guarded.clone(), !protect, timeout, clock),
+        dns,
         plc,
         clients,
     })
@@ -121,6 +123,11 @@ impl Identity {
         Ok(IdentityInfo { did, handle, document })
     }
 
+    /// DNS.
+    pub fn dns(&self) -> &Dns {
+        &self.dns
+    }
+
     /// The PLC directory.
     pub fn plc(&self) -> &PlcClient {
         &self.plc
@@ -141,6 +148,7 @@ pub(super) fn for_tests(server: &super::test_support::DnsServer, plc_url: &url::
     Identity {
         dids: DidResolver::new(plc.clone(), clients.guarded.clone(), true, timeout, options, Arc::clone(&clock)),
         handles: HandleResolver::new(server.dns(), clients.guarded.clone(), true, timeout, clock),
+        dns: server.dns(),
         plc,
         clients,
     }

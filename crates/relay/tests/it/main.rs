@@ -15,6 +15,7 @@ mod firehose;
 mod hostile;
 mod identity;
 mod invites;
+mod lexicons;
 mod migration;
 mod new_dids;
 mod operator;

@@ -8,7 +8,7 @@ use common::{AtIdentifier, AtUri, Cid, Map, Nsid, RecordKey};
 use repo_engine::Key;
 use serde::{Deserialize, Serialize};
 
-use super::{CommitOutput, ValidationStatus, check_record, record_uri};
+use super::{CommitOutput, ValidationStatus, check_record, record_uri, schemas_for};
 use crate::auth::RepoAuth;
 use crate::error::XrpcError;
 use crate::extract::RecordJson;
@@ -40,6 +40,14 @@ enum InputWrite {
 }
 
 impl InputWrite {
+    /// The collection of the record that is written.
+    fn written(&self) -> Option<&Nsid> {
+        match self {
+            Self::Create { collection, .. } | Self::Update { collection, .. } => Some(collection),
+            Self::Delete { .. } => None,
+        }
+    }
+
     /// What the write costs of the account's limit.
     fn points(&self) -> u32 {
         match self {
@@ -89,19 +97,20 @@ pub(crate) async fn handler(
         return Err(XrpcError::invalid_request(format!("Too many writes. Max: {MAX_WRITES}")));
     }
     meter.count_writes(grant.account(), input.writes.iter().map(InputWrite::points).sum())?;
+    let schemas = schemas_for(&app, input.validate, input.writes.iter().filter_map(InputWrite::written)).await;
     let mut writes = Vec::with_capacity(input.writes.len());
     let mut results = Vec::with_capacity(input.writes.len());
     for write in input.writes {
         match write {
             InputWrite::Create { collection, rkey, value } => {
                 let rkey = rkey.unwrap_or_else(|| app.repos.next_tid().into());
-                let checked = check_record(&collection, &rkey, value, input.validate)?;
+                let checked = check_record(&schemas, &collection, &rkey, value, input.validate)?;
                 let uri = record_uri(grant.did(), &checked.key)?;
                 results.push(OutputResult::Create { uri, cid: checked.record.cid, validation_status: checked.status });
                 writes.push(Write::Create { key: checked.key, record: checked.record });
             }
             InputWrite::Update { collection, rkey, value } => {
-                let checked = check_record(&collection, &rkey, value, input.validate)?;
+                let checked = check_record(&schemas, &collection, &rkey, value, input.validate)?;
                 let uri = record_uri(grant.did(), &checked.key)?;
                 results.push(OutputResult::Update { uri, cid: checked.record.cid, validation_status: checked.status });
                 writes.push(Write::Update { key: checked.key, record: checked.record });

@@ -7,7 +7,7 @@ use axum::extract::State;
 use common::{AtIdentifier, Cid, Map, Nsid, RecordKey};
 use serde::Deserialize;
 
-use super::{RecordOutput, check_record, record_uri};
+use super::{RecordOutput, check_record, record_uri, schemas_for};
 use crate::auth::RepoAuth;
 use crate::error::XrpcError;
 use crate::extract::RecordJson;
@@ -32,7 +32,8 @@ pub(crate) async fn handler(
 ) -> Result<Json<RecordOutput>, XrpcError> {
     let grant = auth.grant(&app, &input.repo).await?;
     let rkey = input.rkey.unwrap_or_else(|| app.repos.next_tid().into());
-    let checked = check_record(&input.collection, &rkey, input.record, input.validate)?;
+    let schemas = schemas_for(&app, input.validate, [&input.collection]).await;
+    let checked = check_record(&schemas, &input.collection, &rkey, input.record, input.validate)?;
     let (uri, cid) = (record_uri(grant.did(), &checked.key)?, checked.record.cid);
     let (key, record) = (checked.key, checked.record);
     // Whoever wants no validation gets no cleaning up either, as on the official server.

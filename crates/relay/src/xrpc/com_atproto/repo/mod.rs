@@ -12,12 +12,13 @@ pub(crate) mod put_record;
 pub(crate) mod upload_blob;
 
 use common::blob_ref::{blob_refs, find_legacy_blob};
-use common::lexicon::{Catalog, Outcome};
+use common::lexicon::Outcome;
 use common::{AtIdentifier, AtUri, Cid, Codec, Map, Nsid, RecordKey, Value, cbor};
 use repo_engine::Key;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::XrpcError;
+use crate::lexicon::Schemas;
 use crate::repo::{CommitMeta, Record, WriteError};
 use crate::state::AppState;
 use crate::store::account::{self, Account};
@@ -67,7 +68,9 @@ pub(crate) struct Checked {
 /// Checks a record that is to be written, and encodes it.
 ///
 /// `validate` is the caller's wish: `true` insists on a known schema, `false` skips schemas, absent checks where one is known.
+/// [`schemas_for`] gives the schemas.
 pub(crate) fn check_record(
+    schemas: &Schemas,
     collection: &Nsid,
     rkey: &RecordKey,
     record: Map,
@@ -85,7 +88,7 @@ pub(crate) fn check_record(
     let status = if validate == Some(false) {
         None
     } else {
-        let outcome = Catalog::facts().validate_record(collection, rkey.as_str(), &record);
+        let outcome = schemas.validate(collection, rkey.as_str(), &record);
         match outcome.map_err(|err| XrpcError::invalid_request(err.to_string()))? {
             Outcome::Valid => Some(ValidationStatus::Valid),
             Outcome::Unknown if validate == Some(true) => {
@@ -110,6 +113,15 @@ pub(crate) fn check_record(
     let key = Key::new(collection, rkey);
     let block = cbor::encode(&record);
     Ok(Checked { key, record: Record { cid: Cid::dag_cbor(&block), block: block.into(), blobs }, status })
+}
+
+/// Returns what records of these collections are checked against; where nobody wants that, nothing is looked up.
+pub(crate) async fn schemas_for(
+    app: &AppState,
+    validate: Option<bool>,
+    collections: impl IntoIterator<Item = &Nsid>,
+) -> Schemas {
+    if validate == Some(false) { Schemas::default() } else { app.lexicons.schemas(collections).await }
 }
 
 /// Finds a local account by DID or handle.

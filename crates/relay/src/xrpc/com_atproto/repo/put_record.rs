@@ -7,7 +7,7 @@ use axum::extract::State;
 use common::{AtIdentifier, Cid, Map, Nsid, RecordKey};
 use serde::Deserialize;
 
-use super::{RecordOutput, absent_or_null, check_record, record_uri};
+use super::{RecordOutput, absent_or_null, check_record, record_uri, schemas_for};
 use crate::auth::RepoAuth;
 use crate::error::XrpcError;
 use crate::extract::RecordJson;
@@ -35,7 +35,8 @@ pub(crate) async fn handler(
     RecordJson(input): RecordJson<Input>,
 ) -> Result<Json<RecordOutput>, XrpcError> {
     let grant = auth.grant(&app, &input.repo).await?;
-    let checked = check_record(&input.collection, &input.rkey, input.record, input.validate)?;
+    let schemas = schemas_for(&app, input.validate, [&input.collection]).await;
+    let checked = check_record(&schemas, &input.collection, &input.rkey, input.record, input.validate)?;
     let (uri, cid) = (record_uri(grant.did(), &checked.key)?, checked.record.cid);
     let swap = match input.swap_record {
         None => Swap::Anything,
