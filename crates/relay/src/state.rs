@@ -101,7 +101,8 @@ impl AppState {
         let db = Arc::new(db);
         firehose.begin_at(db.seq_at_start());
         let secrets = Secrets::open(&db, master_key).await.map_err(|err| StartError::Secrets(err.to_string()))?;
-        let repos = Repos::new(Arc::clone(&db), as_clock(), Arc::clone(&secrets), NODE_CACHE_BYTES);
+        let repos =
+            Repos::new(Arc::clone(&db), as_clock(), Arc::clone(&secrets), NODE_CACHE_BYTES, config.data.dir.join(EVIDENCE));
         let blobs = BlobStore::open(data_dir.folder("blobs")?)
             .map_err(|source| DataDirError::Io { path: config.data.dir.join("blobs"), source })?;
         let identity = crate::identity::open(&config, as_clock()).map_err(|err| StartError::Identity(err.to_string()))?;
@@ -132,5 +133,7 @@ impl AppState {
     }
 }
 
+/// The folder, in the data folder, of what repairs replaced.
+pub(crate) const EVIDENCE: &str = "evidence";
 /// Memory for decoded tree nodes, so that a write finds the upper part of its tree there.
 const NODE_CACHE_BYTES: u64 = 16 << 20;

@@ -130,6 +130,17 @@ impl LocalFolder {
         Ok(cids)
     }
 
+    /// Moves a blob to another folder of the same file system, under a name of its own.
+    pub(super) fn set_aside(&self, digest: &[u8; 32], aside: &Path, now_millis: i64) -> io::Result<()> {
+        let from = self.path(digest);
+        if absent_is_none(fs::metadata(&from))?.is_none() {
+            return Ok(());
+        }
+        crate::data_dir::make_private_dir(aside)?;
+        fs::rename(from, aside.join(format!("blob-{}-{now_millis}", HEXLOWER.encode(digest))))?;
+        sync_dir(aside)
+    }
+
     /// Moves a blob that was written before `before` to the trash; returns whether it did.
     pub(super) fn discard(&self, digest: &[u8; 32], before: SystemTime) -> io::Result<bool> {
         let from = self.path(digest);

@@ -153,6 +153,18 @@ impl BlobStore {
         }
     }
 
+    /// Moves the file of a blob, which is damaged, to the folder `aside`; does nothing when there is none.
+    pub(crate) async fn set_aside(&self, cid: &Cid, aside: PathBuf, clock: &dyn common::Clock) -> Result<(), BlobError> {
+        let (digest, now_millis) = (*cid.digest(), clock.millis());
+        match &self.backend {
+            Backend::Local(folder) => {
+                let folder = folder.clone();
+                let moved = blocking(move || folder.set_aside(&digest, &aside, now_millis));
+                moved.await.map_err(BlobError::io("laid aside"))
+            }
+        }
+    }
+
     /// Lists the blobs whose digest begins with the byte `shard`.
     async fn list_shard(&self, shard: u8) -> Result<Vec<Cid>, BlobError> {
         match &self.backend {

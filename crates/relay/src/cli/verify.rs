@@ -3,6 +3,8 @@
 //! Exit codes: 0 when nothing is wrong (notices do not count), 3 for warnings, 4 for errors; 1 when it could not be checked, 2
 //! for mistakes in the arguments.
 
+mod repair;
+
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +41,13 @@ pub struct VerifyArgs {
     /// Stop after this long, having looked at a sample, such as 10m
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub budget: Option<Duration>,
+    /// Mend what can be: trees and heads from their records, blobs from --blobs-from. What is replaced is kept in the data
+    /// folder, in evidence/
+    #[arg(long)]
+    pub repair: bool,
+    /// With --repair: a folder of blobs (of a backup, say), or the URL of a server that has them; may be repeated
+    #[arg(long, value_name = "DIR|URL", requires = "repair")]
+    pub blobs_from: Vec<String>,
     /// Where the configuration comes from.
     #[command(flatten)]
     pub source: ConfigSourceArgs,
@@ -88,14 +97,21 @@ impl Outcome {
 
 /// Runs the verb.
 pub(super) async fn run(args: &VerifyArgs, env: Vec<(String, String)>) -> Result<Outcome, CliError> {
-    let config = args.source.load(env)?.config;
+    let config = args.source.load(env.clone())?.config;
     let stop = CancellationToken::new();
     let interrupted = stop.clone();
     tokio::spawn(async move {
         super::asked_to_stop().await;
         interrupted.cancel();
     });
-    let report = verify_folder(args, &config, &stop).await?;
+    let mut report = verify_folder(args, &config, &stop).await?;
+    if args.repair && repair::can(&report) {
+        if !args.json {
+            print(args, &report)?;
+        }
+        repair::run(args, env, &report).await?;
+        report = verify_folder(args, &config, &stop).await?;
+    }
     print(args, &report)?;
     Ok(Outcome::of(&report))
 }

@@ -11,7 +11,9 @@ use super::SOCKET;
 use crate::account::ShownCode;
 use crate::account::operator::{self, AccountSummary, CreateAccount, Created, ResetPassword, ShowCodes};
 use crate::error::XrpcError;
+use crate::repo::Rebuilt;
 use crate::state::AppState;
+use crate::verify::mend::{self, FetchBlob, RebuildRepo};
 
 /// Serves operators until `stop` is cancelled.
 pub(crate) async fn serve(app: AppState, data_dir: &Path, stop: CancellationToken) {
@@ -32,6 +34,8 @@ pub(crate) async fn serve(app: AppState, data_dir: &Path, stop: CancellationToke
         .route("/accounts", get(list).post(create))
         .route("/accounts/reset-password", post(reset_password))
         .route("/codes", post(show_codes))
+        .route("/repair/repo", post(rebuild_repo))
+        .route("/repair/blob", post(fetch_blob))
         .with_state(app);
     if let Err(err) = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await {
         tracing::warn!(error = &err as &dyn std::error::Error, "the control socket ended");
@@ -49,6 +53,14 @@ async fn create(State(app): State<AppState>, Json(input): Json<CreateAccount>) -
 
 async fn reset_password(State(app): State<AppState>, Json(input): Json<ResetPassword>) -> Result<Json<()>, XrpcError> {
     operator::reset_password(&app, input).await.map(Json)
+}
+
+async fn rebuild_repo(State(app): State<AppState>, Json(input): Json<RebuildRepo>) -> Result<Json<Rebuilt>, XrpcError> {
+    mend::rebuild_repo(&app, input).await.map(Json)
+}
+
+async fn fetch_blob(State(app): State<AppState>, Json(input): Json<FetchBlob>) -> Result<Json<u64>, XrpcError> {
+    mend::fetch_blob(&app, input).await.map(Json)
 }
 
 async fn show_codes(State(app): State<AppState>, Json(input): Json<ShowCodes>) -> Result<Json<Vec<ShownCode>>, XrpcError> {

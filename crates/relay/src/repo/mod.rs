@@ -20,10 +20,12 @@ mod handle;
 mod import;
 mod nodes;
 mod prepare;
+mod rebuild;
 mod snapshot;
 mod write;
 
 pub(crate) use export::export;
 pub(crate) use import::{ImportError, Imports, StagingError};
+pub(crate) use rebuild::{NewHead, RebuildError, Rebuilt};
 pub(crate) use snapshot::{RepoSnapshot, SnapshotError};
 pub(crate) use write::{CommitMeta, FirstCommit, Record, Repos, Swap, Write, WriteError};

@@ -34,6 +34,10 @@ impl NodeCache {
         Self { cache: Cache::with_weighter(nodes, max_bytes, NodeWeight) }
     }
 
+    pub(crate) fn clear(&self) {
+        self.cache.clear();
+    }
+
     pub(crate) fn insert(&self, cid: Cid, node: Arc<Node>) {
         self.cache.insert(cid, node);
     }

@@ -1,5 +1,6 @@
 //! Writing to repos.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,6 +12,7 @@ use repo_engine::{Key, TreeError};
 use super::handle::{RepoHandle, RepoHandles, RepoState};
 use super::nodes::NodeCache;
 use super::prepare;
+use super::rebuild::{NewHead, Rebuilt};
 use crate::auth::RepoGrant;
 use crate::firehose::frames;
 use crate::secrets::Secrets;
@@ -94,6 +96,19 @@ pub(crate) enum WriteError {
     Write(#[from] WriteFailed),
 }
 
+impl WriteError {
+    /// Whether what is stored of the tree is not what it must be.
+    fn is_damage(&self) -> bool {
+        if let Self::Tree(err) = self {
+            return match &**err {
+                TreeError::Store(StoreError::Corrupt { .. }) | TreeError::MissingNode(_) | TreeError::Misplaced { .. } => true,
+                TreeError::Store(_) | TreeError::TooLarge(_) => false,
+            };
+        }
+        matches!(self, Self::Store(StoreError::Corrupt { table: "node" | "repo", .. }))
+    }
+}
+
 impl From<TreeError<StoreError>> for WriteError {
     fn from(err: TreeError<StoreError>) -> Self {
         Self::Tree(Box::new(err))
@@ -111,13 +126,15 @@ impl From<rusqlite::Error> for WriteError {
 pub(crate) struct Repos {
     pub(super) db: Arc<Db>,
     pub(super) clock: Arc<dyn Clock>,
-    secrets: Arc<Secrets>,
-    nodes: NodeCache,
+    pub(super) secrets: Arc<Secrets>,
+    pub(super) nodes: NodeCache,
     pub(super) handles: RepoHandles,
     /// Distinguishes our revs from those of another process in the same microsecond.
     pub(super) clock_id: u16,
     /// The last TID that was given to a record.
     last_tid: AtomicU64,
+    /// Where what a repair replaces is laid aside.
+    pub(super) evidence: PathBuf,
 }
 
 /// The first commit of a new account, to be stored with it.
@@ -129,7 +146,13 @@ pub(crate) struct FirstCommit {
 }
 
 impl Repos {
-    pub(crate) fn new(db: Arc<Db>, clock: Arc<dyn Clock>, secrets: Arc<Secrets>, node_cache_bytes: u64) -> Self {
+    pub(crate) fn new(
+        db: Arc<Db>,
+        clock: Arc<dyn Clock>,
+        secrets: Arc<Secrets>,
+        node_cache_bytes: u64,
+        evidence: PathBuf,
+    ) -> Self {
         let clock_id = u16::from_be_bytes(crate::random::bytes());
         Self {
             db,
@@ -139,6 +162,7 @@ impl Repos {
             handles: RepoHandles::new(),
             clock_id,
             last_tid: AtomicU64::new(0),
+            evidence,
         }
     }
 
@@ -148,6 +172,39 @@ impl Repos {
         &self,
         grant: &RepoGrant,
         writes: Vec<Write>,
+        swap_commit: Option<Cid>,
+    ) -> Result<Option<CommitMeta>, WriteError> {
+        let writes = Arc::new(writes);
+        match self.attempt(grant, Arc::clone(&writes), swap_commit).await {
+            Err(err) if err.is_damage() => {
+                self.heal(grant, err).await?;
+                self.attempt(grant, writes, swap_commit).await
+            }
+            result => result,
+        }
+    }
+
+    /// Mends a repo whose tree could not be read, from its records. One whose records make another tree is left to the operator.
+    async fn heal(&self, grant: &RepoGrant, damage: WriteError) -> Result<(), WriteError> {
+        let did = grant.did();
+        match self.rebuild(grant.account(), did, NewHead::Never).await {
+            Ok(Rebuilt { nodes_stored, nodes_removed, evidence, .. }) => {
+                let error = &damage as &dyn std::error::Error;
+                tracing::warn!(error, %did, nodes_stored, nodes_removed, ?evidence, "the tree of a repo was damaged and is mended");
+                Ok(())
+            }
+            Err(err) => {
+                let error = &err as &dyn std::error::Error;
+                tracing::error!(error, %did, "the tree of a repo is damaged; run `relay verify --repair --account` with this account");
+                Err(damage)
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        grant: &RepoGrant,
+        writes: Arc<Vec<Write>>,
         swap_commit: Option<Cid>,
     ) -> Result<Option<CommitMeta>, WriteError> {
         let handle = self.handles.get(grant.account(), grant.did());

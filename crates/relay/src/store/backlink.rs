@@ -58,10 +58,16 @@ impl Backlink {
 }
 
 /// Notes the subject of a record that is new at `path`.
-pub(super) fn note(conn: &Connection, repo: AccountId, path: &str, block: &[u8]) -> Result<(), StoreError> {
+pub(crate) fn note(conn: &Connection, repo: AccountId, path: &str, block: &[u8]) -> Result<(), StoreError> {
     let Some(link) = Backlink::of_record(path, block) else { return Ok(()) };
     let sql = "INSERT INTO backlink (repo, kind, subject, rkey) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
     conn.prepare_cached(sql)?.execute(params![repo.0, link.kind as i64, link.subject, rkey(path)])?;
+    Ok(())
+}
+
+/// Forgets the subjects of all records of a repo.
+pub(crate) fn delete_all(conn: &Connection, repo: AccountId) -> Result<(), StoreError> {
+    conn.prepare_cached("DELETE FROM backlink WHERE repo = ?1")?.execute([repo.0])?;
     Ok(())
 }
 

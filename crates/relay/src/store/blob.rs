@@ -92,6 +92,47 @@ pub(crate) fn refer_ahead(conn: &Connection, account: AccountId, path: &str, cid
     Ok(())
 }
 
+/// Returns the blobs that the record at `path` refers to, as noted.
+pub(crate) fn references_of(conn: &Connection, account: AccountId, path: &str) -> Result<Vec<Cid>, StoreError> {
+    let mut statement = conn.prepare_cached("SELECT cid FROM blob_ref WHERE account = ?1 AND path = ?2")?;
+    let mut rows = statement.query(params![account.0, path])?;
+    let mut cids = Vec::new();
+    while let Some(row) = rows.next()? {
+        cids.push(row::cid(row, "blob_ref", "cid", Codec::Raw)?);
+    }
+    Ok(cids)
+}
+
+/// Returns at most `limit` paths of records that refer to a blob.
+pub(crate) fn paths_of(conn: &Connection, account: AccountId, cid: &Cid, limit: usize) -> Result<Vec<String>, StoreError> {
+    let sql = "SELECT path FROM blob_ref WHERE account = ?1 AND cid = ?2 ORDER BY path LIMIT ?3";
+    let mut statement = conn.prepare_cached(sql)?;
+    let rows = statement.query_map(params![account.0, cid.digest(), limit as i64], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Forgets that the record at `path` refers to a blob. [`settle`] is to follow.
+pub(crate) fn drop_reference(tx: &BatchTx<'_>, account: AccountId, path: &str, cid: &Cid) -> Result<(), StoreError> {
+    let sql = "DELETE FROM blob_ref WHERE account = ?1 AND path = ?2 AND cid = ?3";
+    tx.prepare_cached(sql)?.execute(params![account.0, path, cid.digest()])?;
+    Ok(())
+}
+
+/// Forgets references of records that are not there, and makes each blob of an account temporary or not as the references say.
+pub(crate) fn settle(tx: &BatchTx<'_>, account: AccountId) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "DELETE FROM blob_ref WHERE account = ?1
+         AND NOT EXISTS (SELECT 1 FROM record WHERE repo = blob_ref.account AND path = blob_ref.path)",
+    )?
+    .execute([account.0])?;
+    tx.prepare_cached(
+        "UPDATE blob SET temporary = 1 - temporary, created_at = ?2 WHERE account = ?1
+         AND temporary = EXISTS (SELECT 1 FROM blob_ref WHERE account = blob.account AND cid = blob.cid)",
+    )?
+    .execute(params![account.0, tx.now_millis()])?;
+    Ok(())
+}
+
 /// Lists blobs that records refer to and that are not here, by CID after `cursor`, each with one of the records.
 pub(crate) fn list_missing(
     conn: &Connection,

@@ -55,6 +55,12 @@ pub(crate) fn insert(conn: &Connection, repo: AccountId, new: &RepoRow) -> Resul
     Ok(())
 }
 
+/// Stores the head of a repo, whatever it was before.
+pub(crate) fn put(conn: &Connection, repo: AccountId, row: &RepoRow) -> Result<(), StoreError> {
+    conn.execute("DELETE FROM repo WHERE account = ?1", [repo.0])?;
+    insert(conn, repo, row)
+}
+
 /// Moves the repo of an active account from `expected` to its next commit; `false`, and no change, when the repo is elsewhere,
 /// or the account is not active (any more).
 ///
@@ -114,6 +120,17 @@ pub(crate) fn delete_node(conn: &Connection, repo: AccountId, cid: &Cid) -> Resu
 pub(crate) fn count_nodes(conn: &Connection, repo: AccountId) -> Result<u64, StoreError> {
     let sql = "SELECT count(*) FROM node WHERE repo = ?1";
     Ok(conn.prepare_cached(sql)?.query_row([repo.0], |row| row.get::<_, i64>(0))? as u64)
+}
+
+/// Lists the tree nodes of a repo, but for those that are fresh.
+pub(crate) fn list_nodes(conn: &Connection, repo: AccountId) -> Result<Vec<Cid>, StoreError> {
+    let mut statement = conn.prepare_cached("SELECT cid FROM node WHERE repo = ?1")?;
+    let mut rows = statement.query([repo.0])?;
+    let mut cids = Vec::new();
+    while let Some(row) = rows.next()? {
+        cids.push(row::cid(row, "node", "cid", Codec::DagCbor)?);
+    }
+    Ok(cids)
 }
 
 /// Visits the nodes that commits after `since` made and that are not fresh, until `visit` returns `false`.

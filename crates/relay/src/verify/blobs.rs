@@ -98,7 +98,7 @@ fn one(run: &mut Run<'_>, files: &BlobFiles, stored: &Stored, buffer: &mut [u8])
     let sql = "SELECT did FROM account WHERE id = ?1";
     let did: Option<String> = run.conn.query_row(sql, [stored.account.0], |row| row.get(0)).optional()?;
     let did: Option<Did> = did.and_then(|did| did.parse().ok());
-    run.find(kind, did.as_ref(), sentence);
+    run.find_blob(kind, did.as_ref(), cid, sentence);
     Ok(())
 }
 

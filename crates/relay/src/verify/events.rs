@@ -10,12 +10,23 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::finding::Kind;
 use super::{Phase, Run};
 use crate::store::event::{self, Event};
-use crate::store::{AccountId, StoreError, row};
+use crate::store::{AccountId, StoreError, account, row};
 
 /// Bytes of events that are read at a time.
 const PAGE_BYTES: usize = 1 << 20;
 /// Events that are looked at, the newest ones, where time may not suffice for all.
 const SAMPLE: i64 = 100_000;
+
+/// Findings of one account's events that are kept, beyond which they tell nothing new.
+const EACH: usize = 10;
+
+/// What the events told so far.
+#[derive(Default)]
+struct Story {
+    told: HashMap<AccountId, Told>,
+    /// What is wrong with an account's events since its last `#sync`, at which consumers begin anew.
+    wrong: HashMap<AccountId, Vec<(Kind, String)>>,
+}
 
 /// What the last event of a repo said.
 #[derive(Debug)]
@@ -59,20 +70,26 @@ fn chains(run: &mut Run<'_>) -> Result<(), StoreError> {
         let sql = "SELECT seq FROM event ORDER BY seq LIMIT 1 OFFSET ?1";
         cursor = run.conn.query_row(sql, [skipped - 1], |row| row.get(0))?;
     }
-    let mut told = HashMap::new();
+    let mut story = Story::default();
     let conn = run.conn;
     loop {
         if run.is_over() {
             return Ok(());
         }
-        if !page(run, conn, &mut cursor, only, &mut told)? {
+        if !page(run, conn, &mut cursor, only, &mut story)? {
             break;
         }
     }
     // What came meanwhile, and the heads, of one moment.
     let tx = conn.unchecked_transaction()?;
-    while page(run, &tx, &mut cursor, only, &mut told)? {}
-    heads(run, &tx, &told)
+    while page(run, &tx, &mut cursor, only, &mut story)? {}
+    for (account, wrong) in story.wrong {
+        let did = account::find(&tx, account)?.map(|account| account.did);
+        for (kind, sentence) in wrong {
+            run.find(kind, did.as_ref(), sentence);
+        }
+    }
+    heads(run, &tx, &story.told)
 }
 
 /// Looks at the next events; `false` when there are none.
@@ -81,7 +98,7 @@ fn page(
     conn: &Connection,
     cursor: &mut i64,
     only: Option<AccountId>,
-    told: &mut HashMap<AccountId, Told>,
+    story: &mut Story,
 ) -> Result<bool, StoreError> {
     let events = event::list_after(conn, *cursor, i64::MAX, PAGE_BYTES)?;
     let Some(last) = events.last() else { return Ok(false) };
@@ -90,34 +107,38 @@ fn page(
     let mut bytes = 0;
     for event in events.iter().filter(|event| only.is_none_or(|only| only == event.account)) {
         bytes += event.frame.len() as u64;
-        one(run, event, told);
+        one(event, story);
     }
     run.read(bytes);
     Ok(true)
 }
 
-fn one(run: &mut Run<'_>, event: &Event, told: &mut HashMap<AccountId, Told>) {
+fn one(event: &Event, story: &mut Story) {
+    let mut wrong = |kind, sentence| {
+        let wrong = story.wrong.entry(event.account).or_default();
+        if wrong.len() < EACH {
+            wrong.push((kind, sentence));
+        }
+    };
     let link = match read(event) {
         Ok(Some(link)) => link,
         Ok(None) => return,
-        Err(why) => {
-            let did = told.get(&event.account).map(|told| told.did.clone());
-            return run.find(Kind::EventDamaged, did.as_ref(), format!("The event {} is damaged: {why}.", event.seq));
-        }
+        Err(why) => return wrong(Kind::EventDamaged, format!("The event {} is damaged: {why}.", event.seq)),
     };
-    if let Some((since, prev_data)) = link.before
-        && let Some(last) = told.get(&event.account)
-    {
-        let follows = since == Some(last.rev) && prev_data == Some(last.data) && link.rev > last.rev;
-        if !follows {
-            let sentence = format!(
-                "The commit {} of event {} does not follow on {}, which the event before it told.",
-                link.rev, event.seq, last.rev
-            );
-            run.find(Kind::EventChain, Some(&link.did), sentence);
+    match (link.before, story.told.get(&event.account)) {
+        (Some((since, prev_data)), Some(last)) => {
+            if since != Some(last.rev) || prev_data != Some(last.data) || link.rev <= last.rev {
+                let sentence = format!(
+                    "The commit {} of event {} does not follow on {}, which the event before it told.",
+                    link.rev, event.seq, last.rev
+                );
+                wrong(Kind::EventChain, sentence);
+            }
         }
+        (Some(_), None) => {}
+        (None, _) => drop(story.wrong.remove(&event.account)),
     }
-    told.insert(event.account, Told { did: link.did, rev: link.rev, data: link.data });
+    story.told.insert(event.account, Told { did: link.did, rev: link.rev, data: link.data });
 }
 
 /// Reads an event; `None` when it is not about a repo.

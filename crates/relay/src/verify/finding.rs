@@ -2,7 +2,7 @@
 //!
 //! The ids are part of the interface: alert rules and scripts go by them. One that was released keeps its meaning.
 
-use common::Did;
+use common::{Cid, Did};
 use serde::{Deserialize, Serialize};
 
 /// How much a finding matters.
@@ -62,6 +62,9 @@ pub(crate) struct Finding {
     /// The account that it is about.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) account: Option<Did>,
+    /// The blob that it is about.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) blob: Option<Cid>,
     /// What is wrong, as a sentence.
     pub(crate) sentence: String,
     /// What to do, as a sentence.
@@ -74,6 +77,7 @@ impl Finding {
             id,
             severity: id.severity(),
             account: account.cloned(),
+            blob: None,
             sentence: sentence.into(),
             remedy: id.remedy(account).to_owned(),
         }
@@ -177,6 +181,7 @@ impl Kind {
             | Self::HeadDamaged
             | Self::HeadSignature
             | Self::HeadMissing
+            | Self::EventDamaged
             | Self::EventChain
             | Self::EventHead
             | Self::BlobReferenceMissing
@@ -189,7 +194,6 @@ impl Kind {
             | Self::SecretUnopenable
             | Self::SigningKeyUnopenable
             | Self::RecordDamaged
-            | Self::EventDamaged
             | Self::BlobsUnreadable
             | Self::DidUnresolved
             | Self::DidSigningKey

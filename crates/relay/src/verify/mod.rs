@@ -11,6 +11,7 @@ mod database;
 mod events;
 pub(crate) mod finding;
 pub(crate) mod identity;
+pub(crate) mod mend;
 mod pace;
 mod report;
 mod repos;
@@ -19,7 +20,7 @@ mod source;
 
 use std::time::Instant;
 
-use common::Did;
+use common::{Cid, Did};
 use crypto::seal::MasterKey;
 use rusqlite::Connection;
 
@@ -81,6 +82,11 @@ struct Run<'a> {
 impl Run<'_> {
     fn find(&mut self, kind: Kind, account: Option<&Did>, sentence: impl Into<String>) {
         self.report.add(Finding::new(kind, account, sentence));
+    }
+
+    /// As [`Self::find`], about a blob.
+    fn find_blob(&mut self, kind: Kind, account: Option<&Did>, cid: &Cid, sentence: impl Into<String>) {
+        self.report.add(Finding { blob: Some(*cid), ..Finding::new(kind, account, sentence) });
     }
 
     /// Notes that the database could not be read.

@@ -289,7 +289,7 @@ impl Repo<'_> {
     fn blobs(&self, run: &mut Run<'_>) -> Result<(), StoreError> {
         for (cid, path) in blob::list_missing(self.conn, self.id, None, EACH)? {
             let sentence = format!("The record at {path} refers to the blob {cid}, which was never uploaded here.");
-            run.find(Kind::BlobAbsent, Some(self.did), sentence);
+            run.find_blob(Kind::BlobAbsent, Some(self.did), &cid, sentence);
         }
         let sql = "SELECT cid, temporary FROM blob AS b WHERE account = ?1
            AND temporary = EXISTS (SELECT 1 FROM blob_ref WHERE account = b.account AND cid = b.cid) LIMIT ?2";

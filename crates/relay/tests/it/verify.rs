@@ -85,6 +85,10 @@ async fn what_is_whole_has_no_findings_with_and_without_a_server() {
 /// What damages a stopped server's folder, given the account of alice, and what is found then.
 type Damage = (&'static str, fn(&Connection, &Path, i64), i32, &'static [&'static str]);
 
+/// What only a person can mend.
+const BY_HAND: [&str; 5] =
+    ["record-damaged", "signing-key-unopenable", "database-reference", "did-handle", "blob-file-leftover"];
+
 const DAMAGES: &[Damage] = &[
     (
         "a record's bytes change",
@@ -284,6 +288,94 @@ async fn each_damage_is_found_and_named() {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
+/// Whatever can be derived from the records, or fetched from a copy, is mended, and what was replaced is laid aside.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_damage_is_mended_from_records_and_copies() {
+    let (mut pds, alice, _) = furnished().await;
+    pds.suspend().await;
+    let (dir, whole) = (pds.data_dir(), tempfile::TempDir::new().unwrap());
+    copy(&dir, whole.path());
+    let copies = whole.path().join("blobs").to_str().unwrap().to_owned();
+    let mut differences = Vec::new();
+    for (at, (what, damage, _, expected)) in DAMAGES.iter().enumerate() {
+        if expected.iter().any(|id| BY_HAND.contains(id)) && *what != "a blob's row is gone" {
+            continue;
+        }
+        copy(whole.path(), &dir);
+        let db = Connection::open(dir.join("relay.sqlite")).unwrap();
+        db.pragma_update(None, "foreign_keys", false).unwrap();
+        let account: i64 = db.query_row("SELECT id FROM account WHERE did = ?1", [&alice.did], |row| row.get(0)).unwrap();
+        damage(&db, &dir, account);
+        drop(db);
+        // Every other one with the help of a running server.
+        let online = at % 2 == 0;
+        if online {
+            pds.resume().await;
+        }
+        let found = findings(&pds, &["--repair", "--blobs-from", &copies]).await;
+        if found != (Some(0), Vec::new()) {
+            differences.push(format!("{what}: {found:?} is left"));
+        }
+        let evidence = std::fs::read_dir(dir.join("evidence")).is_ok_and(|mut dir| dir.next().is_some());
+        let nothing_there = ["a blob's row is gone", "a blob's file is gone", "the repo is gone"];
+        if !evidence && !nothing_there.contains(what) {
+            differences.push(format!("{what}: nothing was laid aside"));
+        }
+        if !online {
+            pds.resume().await;
+        }
+        User::sign_in(&pds.anonymous(), "alice").await.create_post("after the repair").await;
+        let after = findings(&pds, &[]).await;
+        if after != (Some(0), Vec::new()) {
+            differences.push(format!("{what}: after a write: {after:?}"));
+        }
+        pds.suspend().await;
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+/// A node was damaged on disk, and each write to the repo failed from then on: now the write mends the tree itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_heals_a_damaged_tree() {
+    let (mut pds, alice, _) = furnished().await;
+    for damage in [
+        "DELETE FROM node WHERE repo = ?1",
+        "UPDATE node SET block = zeroblob(length(block)) WHERE repo = ?1",
+        "UPDATE repo SET fresh_nodes = cast(substr(fresh_nodes, 1, 100) AS BLOB) WHERE account = ?1",
+    ] {
+        pds.suspend().await;
+        let db = Connection::open(pds.data_dir().join("relay.sqlite")).unwrap();
+        let account: i64 = db.query_row("SELECT id FROM account WHERE did = ?1", [&alice.did], |row| row.get(0)).unwrap();
+        run(&db, damage, account);
+        drop(db);
+        pds.resume().await;
+        // All over the tree, so that the damage is met.
+        for collection in ["app.bsky.feed.post", "com.example.note"] {
+            let params = [("repo", &*alice.did), ("collection", collection), ("limit", "15"), ("reverse", "true")];
+            let list = alice.get("com.atproto.repo.listRecords", &params).await.good().json();
+            for record in list["records"].as_array().unwrap() {
+                let rkey = record["uri"].as_str().unwrap().rsplit('/').next().unwrap();
+                let input = json!({ "repo": alice.did, "collection": collection, "rkey": rkey });
+                alice.post("com.atproto.repo.deleteRecord", &input).await.good();
+            }
+        }
+        assert_eq!(findings(&pds, &[]).await, (Some(0), Vec::new()), "{damage}");
+        alice.export().await;
+    }
+    // Without one of its records the tree cannot be the one that was signed. Nothing is made up then.
+    pds.suspend().await;
+    let db = Connection::open(pds.data_dir().join("relay.sqlite")).unwrap();
+    let account: i64 = db.query_row("SELECT id FROM account WHERE did = ?1", [&alice.did], |row| row.get(0)).unwrap();
+    run(&db, "DELETE FROM record WHERE repo = ?1 AND path = (SELECT min(path) FROM record WHERE repo = ?1)", account);
+    run(&db, "UPDATE repo SET fresh_nodes = zeroblob(100) WHERE account = ?1", account);
+    drop(db);
+    pds.resume().await;
+    let before = alice.latest_commit().await;
+    let reply = alice.create_record("com.example.note", note("fails")).await;
+    assert_eq!(reply.summary(), "500 InternalServerError");
+    assert_eq!(alice.latest_commit().await, before);
+}
+
 /// Copies a data folder, in place of what is there.
 pub(crate) fn copy(from: &Path, to: &Path) {
     drop(std::fs::remove_dir_all(to));
@@ -297,4 +389,8 @@ pub(crate) fn copy(from: &Path, to: &Path) {
             std::fs::copy(&path, &to).unwrap();
         }
     }
+}
+
+fn note(text: &str) -> Value {
+    json!({ "$type": "com.example.note", "text": text })
 }
