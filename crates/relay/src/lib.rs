@@ -5,6 +5,7 @@
 //! - `oauth`: apps that act for users, and what those let them do.
 //! - `layers` and `limits`: what applies to every request, and how much a client may ask.
 //! - `lexicon`: schemas that are not compiled in, from the network.
+//! - `crawlers`: how far those have read whom the server is announced to.
 //! - `account`, `repo`, `blob`, `firehose`, [`identity`]: the use cases behind the methods.
 //! - `pages`: what people see in their browser.
 //! - `second_factor`: what signing in takes besides the password, and passkeys.
@@ -17,6 +18,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 mod control;
+mod crawlers;
 mod data_dir;
 mod error;
 mod extract;

@@ -52,7 +52,7 @@ pub use self::{
     secret::{MasterKey, Secret},
     secrets::{MasterKeySource, Secrets},
     server::{Links, Server},
-    services::{CdnPattern, Service, Services},
+    services::{CdnPattern, CrawlPace, Service, Services},
     show::show,
     sources::Override,
     values::{DidKey, HandleDomain, IpRange, MailAddress, PublicUrl, ServiceUrl},

@@ -1,5 +1,7 @@
 //! `[services]`: the other services that this server calls or passes requests on to.
 
+use std::time::Duration;
+
 use common::Did;
 
 use super::{
@@ -25,6 +27,32 @@ pub struct Services {
     pub report: Option<Service>,
     /// The Relays that are told about new commits.
     pub crawlers: Vec<ServiceUrl>,
+    /// How often. There is no setting for it; tests are less patient.
+    pub crawl_pace: CrawlPace,
+}
+
+/// How often crawlers are spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CrawlPace {
+    /// A crawler that was told is not told again before.
+    pub at_most_every: Duration,
+    /// How often it is looked whether there are new events since.
+    pub look_every: Duration,
+    /// The first wait after a failure, doubled with each.
+    pub first_retry: Duration,
+    /// How often a crawler is asked how far it has read.
+    pub ask_every: Duration,
+}
+
+impl Default for CrawlPace {
+    fn default() -> Self {
+        Self {
+            at_most_every: Duration::from_secs(20 * 60),
+            look_every: Duration::from_secs(10),
+            first_retry: Duration::from_secs(30),
+            ask_every: Duration::from_secs(5 * 60),
+        }
+    }
 }
 
 /// A service with its address and identity.
@@ -72,6 +100,7 @@ impl Services {
             report: report(reader, moderation.as_ref(), allow_plain),
             moderation,
             crawlers: reader.list("services.crawlers", |text| ServiceUrl::parse(text, allow_plain)).unwrap_or_default(),
+            crawl_pace: CrawlPace::default(),
         }
     }
 }

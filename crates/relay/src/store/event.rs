@@ -85,6 +85,12 @@ pub(crate) fn replay_begins(conn: &Connection, cursor: i64, window_begins_millis
     Ok(Some(pruned_through.max(seq_before(conn, window_begins_millis)?.unwrap_or(cursor)).max(cursor)))
 }
 
+/// Counts the events after `cursor`, up to `most`, and returns when the first of them came to be.
+pub(crate) fn after(conn: &Connection, cursor: i64, most: i64) -> Result<(i64, Option<i64>), StoreError> {
+    let sql = "SELECT count(*), min(time) FROM (SELECT time FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?2)";
+    Ok(conn.prepare_cached(sql)?.query_row([cursor, most], |row| Ok((row.get(0)?, row.get(1)?)))?)
+}
+
 fn pruned_through(conn: &Connection) -> Result<i64, StoreError> {
     let mark = meta::find(conn, PRUNED_THROUGH)?;
     let mark =

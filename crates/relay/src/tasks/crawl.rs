@@ -7,16 +7,11 @@ use serde::Serialize;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-use crate::config::ServiceUrl;
+use crate::config::{CrawlPace, ServiceUrl};
+use crate::crawlers;
 use crate::identity::fetch::FetchError;
 use crate::state::AppState;
 
-/// A crawler that was told is not told again before.
-const AT_MOST_EVERY: Duration = Duration::from_secs(20 * 60);
-/// How often it is looked whether there are new events since.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// The first wait after a failure, doubled with each.
-const FIRST_RETRY: Duration = Duration::from_secs(30);
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 
 #[derive(Serialize)]
@@ -33,34 +28,34 @@ enum CrawlError {
     Status(u16),
 }
 
-/// Starts a task for each crawler. A server at localhost cannot be crawled.
+/// Starts a task for each crawler, and one that asks them how far they have read. A server at localhost cannot be crawled.
 pub(super) fn start(app: &AppState, tracker: &TaskTracker) {
-    if app.config.server.public_url.is_local() {
-        return;
-    }
+    let Some(own_name) = crawlers::own_name(&app.config) else { return };
     for crawler in app.config.services.crawlers.clone() {
-        let app = app.clone();
+        let (app, own_name) = (app.clone(), own_name.clone());
         tracker.spawn(async move {
             let stop = app.stop.clone();
-            stop.run_until_cancelled(keep_told(&app, &crawler)).await;
+            stop.run_until_cancelled(keep_told(&app, &crawler, &own_name)).await;
         });
     }
+    super::every(app, tracker, "ask crawlers", app.config.services.crawl_pace.ask_every, crawlers::ask_all);
 }
 
-async fn keep_told(app: &AppState, crawler: &ServiceUrl) {
+async fn keep_told(app: &AppState, crawler: &ServiceUrl, own_name: &str) {
+    let CrawlPace { at_most_every, look_every, first_retry, ask_every: _ } = app.config.services.crawl_pace;
     loop {
         let seq = app.firehose.latest_seq();
-        let mut retry = FIRST_RETRY;
-        while let Err(err) = request_crawl(app, crawler).await {
+        let mut retry = first_retry;
+        while let Err(err) = request_crawl(app, crawler, own_name).await {
             note_failure(crawler, &err, retry);
             tokio::time::sleep(retry).await;
-            retry = (retry * 2).min(AT_MOST_EVERY);
+            retry = (retry * 2).min(at_most_every);
         }
         tracing::info!(crawler = crawler.host(), "told a crawler of this server");
-        tokio::time::sleep(AT_MOST_EVERY).await;
+        tokio::time::sleep(at_most_every).await;
         // Looked at now and then: a receiver would count among the subscribers, and be woken by every event.
         while app.firehose.latest_seq() == seq {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(look_every).await;
         }
     }
 }
@@ -70,15 +65,10 @@ fn note_failure(crawler: &ServiceUrl, err: &CrawlError, retry: Duration) {
     tracing::warn!(crawler = crawler.host(), error, retry_seconds, "a crawler was not told of this server");
 }
 
-async fn request_crawl(app: &AppState, crawler: &ServiceUrl) -> Result<(), CrawlError> {
+async fn request_crawl(app: &AppState, crawler: &ServiceUrl, own_name: &str) -> Result<(), CrawlError> {
     let url = format!("{}/xrpc/com.atproto.sync.requestCrawl", crawler.as_str());
     let url = Url::parse(&url).map_err(|_| FetchError::BadUrl { url, reason: "it is no URL" })?;
-    let public_url = &app.config.server.public_url;
-    let hostname = match public_url.port() {
-        Some(port) => format!("{}:{port}", public_url.host()),
-        None => public_url.host().to_owned(),
-    };
     let client = &app.identity.clients().trusted;
-    let reply = client.post_json(&url, &Input { hostname: &hostname }, MAX_ANSWER_BYTES).await?;
+    let reply = client.post_json(&url, &Input { hostname: own_name }, MAX_ANSWER_BYTES).await?;
     if reply.status.is_success() { Ok(()) } else { Err(CrawlError::Status(reply.status.as_u16())) }
 }

@@ -9,6 +9,7 @@ mod blobs;
 mod cancel;
 mod clock;
 mod crash;
+mod crawlers;
 mod disk;
 mod email;
 mod firehose;

@@ -316,6 +316,21 @@ CREATE TABLE deletion (
   seq INTEGER NOT NULL
 ) STRICT;
 
+-- What each crawler said last of this server (crawlers/report.rs): `seq` is the last event that it read, `own_seq` was the last
+-- one here, `unread` those in between, up to a bound, the first of them from `unread_since`.
+CREATE TABLE crawler (
+  host TEXT PRIMARY KEY,
+  asked_at INTEGER NOT NULL,
+  outcome TEXT NOT NULL,
+  reason TEXT,
+  status TEXT,
+  seq INTEGER,
+  own_seq INTEGER,
+  unread INTEGER,
+  unread_since INTEGER,
+  accounts INTEGER
+) STRICT, WITHOUT ROWID;
+
 -- The firehose: `frame` is what subscribers get, byte for byte.
 CREATE TABLE event (
   seq INTEGER PRIMARY KEY,
