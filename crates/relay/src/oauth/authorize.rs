@@ -84,6 +84,27 @@ pub(crate) struct PendingRequest {
     request: Request,
 }
 
+impl PendingRequest {
+    /// Returns the parameters by which [`load`] finds the request again.
+    pub(crate) fn params(&self) -> (&str, String) {
+        (&self.client.id, format!("{REQUEST_URI}{}", self.id))
+    }
+
+    /// Returns when the browser opened it; to be asked once it is bound ([`bind`]).
+    pub(crate) fn opened_at(&self) -> i64 {
+        self.expires_at - OPENED_SECONDS * 1000
+    }
+
+    /// Returns where the answer goes, as content security policies name it: an origin, or the scheme of an app.
+    pub(crate) fn answer_source(&self) -> String {
+        match Url::parse(&self.request.redirect_uri) {
+            Ok(url) if url.origin().is_tuple() => url.origin().ascii_serialization(),
+            Ok(url) => format!("{}:", url.scheme()),
+            Err(_) => "'none'".to_owned(),
+        }
+    }
+}
+
 /// A scope that an app asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ScopeItem {

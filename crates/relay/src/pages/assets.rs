@@ -15,6 +15,7 @@ struct Asset {
 
 const ASSETS: &[Asset] = &[
     asset("pages.css", "text/css; charset=utf-8", include_str!("../../assets/pages.css")),
+    asset("sign-in.js", "text/javascript; charset=utf-8", include_str!("../../assets/sign-in.js")),
     asset("sign-up.js", "text/javascript; charset=utf-8", include_str!("../../assets/sign-up.js")),
 ];
 

@@ -12,6 +12,7 @@
 
 pub(crate) mod account;
 pub(crate) mod assets;
+pub(crate) mod authorize;
 mod cookies;
 mod csrf;
 mod destination;
@@ -21,12 +22,13 @@ mod frame;
 mod guard;
 pub(crate) mod language;
 mod session;
+mod step;
 pub(crate) mod switch_language;
 pub(crate) mod texts;
 mod visitor;
 
 pub(crate) use csrf::{CsrfForm, CsrfJson};
-pub(crate) use destination::Destination;
+pub(crate) use destination::{Destination, ShownApp};
 pub(crate) use device::Device;
 pub(crate) use frame::Frame;
 pub(crate) use guard::{FormTarget, guard, is_page};

@@ -49,6 +49,11 @@ impl Visitor {
         }
     }
 
+    /// Returns the visitor as one who asked for another page: where to come back to from the answer to a form.
+    pub(crate) fn as_at(self, here: String) -> Self {
+        Self { here, ..self }
+    }
+
     /// Returns the frame of a page in this browser.
     pub(crate) fn frame(&self) -> Frame {
         Frame::new(&self.app, self.language, csrf::token(&self.app, &self.device), &self.here)

@@ -66,6 +66,7 @@ const CALLERS: &[(&str, &str, &str)] = &[
 /// Other types that handlers take: they do not tell who calls.
 const OTHER: &[&str] = &[
     "()",
+    "ClientOrigin",
     "CsrfForm",
     "CsrfJson",
     "HeaderMap",

@@ -4,6 +4,7 @@
 
 mod admin;
 mod api_doc;
+mod authorize;
 mod backlinks;
 mod blobs;
 mod cancel;

@@ -28,8 +28,12 @@ pub(crate) struct Params {
     next: Option<String>,
 }
 
-pub(crate) async fn show(visitor: Visitor, Query(params): Query<Params>) -> Result<Response, XrpcError> {
-    let to = Destination::of(params.next.as_deref());
+pub(crate) async fn show(
+    State(app): State<AppState>,
+    visitor: Visitor,
+    Query(params): Query<Params>,
+) -> Result<Response, XrpcError> {
+    let to = Destination::of(&app, params.next.as_deref()).await;
     let (sign_in, have_code) = (to.via("/account/sign-in", &[]), to.via("/account/reset-password", &[]));
     visitor.page(StatusCode::OK, &Page { frame: visitor.frame(), next: to.path, sign_in, have_code })
 }
@@ -42,12 +46,11 @@ pub(crate) struct Input {
 
 pub(crate) async fn submit(
     State(app): State<AppState>,
-    visitor: Visitor,
     meter: Meter,
     CsrfForm(input): CsrfForm<Input>,
 ) -> Result<Response, XrpcError> {
     meter.count_call("com.atproto.server.requestPasswordReset")?;
     request_password_reset(&app, input.email)?;
-    let to = Destination::of(Some(&input.next));
+    let to = Destination::of(&app, Some(&input.next)).await;
     Ok(crate::pages::see_other(&app, &to.via("/account/reset-password", &[("sent", "1")])))
 }

@@ -4,6 +4,8 @@ pub(crate) mod forgot_password;
 pub(crate) mod home;
 pub(crate) mod reset_password;
 pub(crate) mod sign_in;
+pub(crate) mod sign_in_code;
+pub(crate) mod sign_in_passkey;
 pub(crate) mod sign_out;
 pub(crate) mod sign_up;
 pub(crate) mod switch;

@@ -32,8 +32,12 @@ pub(crate) struct Params {
     next: Option<String>,
 }
 
-pub(crate) async fn show(visitor: Visitor, Query(params): Query<Params>) -> Result<Response, XrpcError> {
-    let to = Destination::of(params.next.as_deref());
+pub(crate) async fn show(
+    State(app): State<AppState>,
+    visitor: Visitor,
+    Query(params): Query<Params>,
+) -> Result<Response, XrpcError> {
+    let to = Destination::of(&app, params.next.as_deref()).await;
     let page = Page {
         frame: visitor.frame(),
         sent: params.sent.is_some(),
@@ -60,7 +64,7 @@ pub(crate) async fn submit(
     CsrfForm(input): CsrfForm<Input>,
 ) -> Result<Response, XrpcError> {
     meter.count_call("com.atproto.server.resetPassword")?;
-    let to = Destination::of(Some(&input.next));
+    let to = Destination::of(&app, Some(&input.next)).await;
     let frame = visitor.frame();
     let t = &frame.t.reset_password;
     let problem = match password_fault(&input.password) {

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Response;
-use common::Handle;
+use common::{Did, Handle};
 use http::StatusCode;
 use serde::Deserialize;
 
@@ -26,7 +26,7 @@ struct Page<'a> {
     /// What handles end in here, with the dot.
     domains: Vec<String>,
     min_password: usize,
-    next: &'a str,
+    to: &'a Destination,
     sign_in: String,
 }
 
@@ -94,7 +94,7 @@ fn page<'a>(app: &App, frame: Frame, input: &'a Input, to: &'a Destination, prob
         invite_required: app.config.accounts.invite_required,
         domains: app.config.identity.handle_domains.iter().map(|domain| domain.as_str().to_owned()).collect(),
         min_password: MIN_PASSWORD_CHARS,
-        next: &to.path,
+        to,
         sign_in: to.via("/account/sign-in", &[("another", "1")]),
     }
 }
@@ -104,9 +104,9 @@ pub(crate) async fn show(
     visitor: Visitor,
     Query(params): Query<Params>,
 ) -> Result<Response, XrpcError> {
-    let to = Destination::of(params.next.as_deref());
+    let to = Destination::of(&app, params.next.as_deref()).await;
     let input = Input { invite: params.invite.unwrap_or_default(), ..Input::default() };
-    visitor.page(StatusCode::OK, &page(&app, visitor.frame(), &input, &to, None))
+    Ok(to.allow_answer(visitor.page(StatusCode::OK, &page(&app, visitor.frame(), &input, &to, None))?))
 }
 
 pub(crate) async fn submit(
@@ -116,16 +116,17 @@ pub(crate) async fn submit(
     CsrfForm(input): CsrfForm<Input>,
 ) -> Result<Response, XrpcError> {
     meter.count_call("com.atproto.server.createAccount")?;
-    let to = Destination::of(Some(&input.next));
+    let to = Destination::of(&app, Some(&input.next)).await;
     let frame = visitor.frame();
     let problem = match sign_up(&app, &visitor, &input, &frame.t.sign_up).await? {
-        Ok(()) => return Ok(see_other(&app, &to.path)),
+        Ok(did) => return Ok(see_other(&app, &to.for_account(&did))),
         Err(problem) => problem,
     };
-    visitor.page(StatusCode::BAD_REQUEST, &page(&app, frame.clone(), &input, &to, Some(problem)))
+    let page = page(&app, frame.clone(), &input, &to, Some(problem));
+    Ok(to.allow_answer(visitor.page(StatusCode::BAD_REQUEST, &page)?))
 }
 
-async fn sign_up(app: &AppState, visitor: &Visitor, input: &Input, t: &SignUp) -> Result<Result<(), Problem>, XrpcError> {
+async fn sign_up(app: &AppState, visitor: &Visitor, input: &Input, t: &SignUp) -> Result<Result<Did, Problem>, XrpcError> {
     let wrong = |field: Field, text: &str| Ok(Err(Problem { field, text: text.to_owned() }));
     let Some(handle) = handle(app, input) else { return wrong(Field::Handle, t.handle_characters) };
     match password_fault(&input.password) {
@@ -157,7 +158,7 @@ async fn sign_up(app: &AppState, visitor: &Visitor, input: &Input, t: &SignUp) -
         })
         .await?;
     begin(visitor, id, true, None).await?;
-    Ok(Ok(()))
+    Ok(Ok(created.did))
 }
 
 /// Puts the handle together. People write it with its domain, or with an @, as they see handles.

@@ -1,6 +1,6 @@
 //! German.
 
-use super::{Common, ErrorTexts, ForgotPassword, Home, ResetPassword, SignIn, SignUp, Texts};
+use super::{Authorize, Common, ErrorTexts, ForgotPassword, Home, ResetPassword, Scopes, SignIn, SignInCode, SignUp, Texts};
 
 pub(crate) const TEXTS: Texts = Texts {
     common: Common {
@@ -10,6 +10,8 @@ pub(crate) const TEXTS: Texts = Texts {
         privacy_policy: "Datenschutz",
         terms: "Nutzungsbedingungen",
         contact: "Kontakt",
+        to_go_on_to: |app| format!("um mit {app} weiterzumachen"),
+        back_to: |app| format!("Abbrechen und zurück zu {app}"),
         error_prefix: "Fehler: ",
     },
     error: ErrorTexts {
@@ -50,6 +52,115 @@ pub(crate) const TEXTS: Texts = Texts {
         no_account: "Noch kein Konto?",
         sign_up: "Konto anlegen",
         password_was_reset: "Ihr neues Passwort gilt. Melden Sie sich damit an.",
+        passkey: "Mit einem Passkey anmelden",
+        or: "oder",
+        passkey_wrong: "Dieser Passkey wurde nicht angenommen. Versuchen Sie es noch einmal oder nehmen Sie Ihr Passwort.",
+        passkey_failed: "Der Passkey ließ sich nicht benutzen. Versuchen Sie es noch einmal oder nehmen Sie Ihr Passwort.",
+    },
+    sign_in_code: SignInCode {
+        title: "Noch ein Schritt",
+        totp: "Öffnen Sie Ihre Authentifizierungs-App und geben Sie den Code ein, den sie für dieses Konto zeigt.",
+        mail: "Ein Code ist an Ihre E-Mail-Adresse unterwegs. Geben Sie ihn hier ein.",
+        code: "Code",
+        backup: "Ein Ersatzcode geht auch.",
+        submit: "Anmelden",
+        send_mail: "Code stattdessen per E-Mail senden",
+        back: "Zurück zur Anmeldung",
+        wrong: "Dieser Code stimmt nicht oder wurde schon benutzt. Geben Sie den ein, der jetzt gezeigt wird.",
+        too_many: "Zu viele falsche Codes. Warten Sie eine Minute oder nehmen Sie einen Ersatzcode.",
+    },
+    authorize: Authorize {
+        choose_title: "Konto wählen",
+        other_account: "Anderes Konto verwenden",
+        title: |app| format!("Darf {app} Ihr Konto verwenden?"),
+        development: "Eine App auf Ihrem eigenen Gerät, in Entwicklung",
+        as_account: "Sie sind",
+        not_you: "Wechseln",
+        untick: "Nehmen Sie das Häkchen weg, wo Sie etwas nicht erlauben wollen. \
+                 Die App kommt dann ohne aus oder fragt noch einmal.",
+        trust: |host| {
+            format!(
+                "Erlauben Sie das nur, wenn Sie {host} vertrauen. Sie können es jederzeit auf der Seite Ihres Kontos beenden."
+            )
+        },
+        trust_development: "Erlauben Sie das nur, wenn Sie diese App gerade selbst gestartet haben. \
+                            Sie können es jederzeit auf der Seite Ihres Kontos beenden.",
+        allow: "Erlauben",
+        deny: "Nicht erlauben",
+        technical: "Technische Einzelheiten",
+        app_policy: "Datenschutz der App",
+        app_terms: "Nutzungsbedingungen der App",
+        broken_title: "Dieser Link ist unvollständig",
+        broken_text: "Die App hat nicht richtig gesagt, was sie möchte. Gehen Sie zurück zur App und versuchen Sie es noch \
+                      einmal; wenn es wieder geschieht, sagen Sie denen Bescheid, die die App machen.",
+        over_title: "Diese Anmeldung ist vorbei",
+        over_text: "Sie hat zu lange gedauert oder wurde schon beantwortet. \
+                    Gehen Sie zurück zur App und melden Sie sich dort noch einmal an.",
+        other_device_title: "Diese Anmeldung hat anderswo begonnen",
+        other_device_text: "Sie wurde in einem anderen Browser begonnen, oder Ihr Browser behält keine Cookies. \
+                            Gehen Sie zurück zur App und melden Sie sich dort noch einmal an, in diesem Browser.",
+        no_account_title: "Dieses Konto lässt sich nicht verwenden",
+        no_account_text: "Es wurde gelöscht oder gesperrt, während Sie sich angemeldet haben. \
+                          Gehen Sie zurück zur App und nehmen Sie ein anderes Konto.",
+        set_title: "Die Anfrage der App lässt sich gerade nicht zeigen",
+        set_text: "Was die App möchte, ist anderswo beschrieben, und dort kommt keine Antwort. Warten Sie einen Moment und laden Sie diese Seite dann neu.",
+        scopes: Scopes {
+            basics: "Immer dabei",
+            sets: "Bündel von Berechtigungen",
+            data: "Ihre Beiträge und andere Daten",
+            messages: "Private Nachrichten",
+            account: "Ihr Konto",
+            services: "Andere Dienste, in Ihrem Namen",
+            atproto: "Wissen, wer Sie sind",
+            atproto_hint: "Ihr Handle und Ihre dauerhafte Kennung. Was Sie schreiben, ist ohnehin öffentlich.",
+            generic: "Fast alles in Ihrem Namen tun",
+            generic_hint: "Beiträge, Likes, Follows, Ihr Profil und andere Daten lesen, schreiben und löschen; Bilder und Videos \
+                           hochladen; andere Dienste benutzen. Nicht Ihre privaten Nachrichten, Ihre E-Mail-Adresse oder \
+                           Ihr Passwort.",
+            chat: "Private Nachrichten lesen und senden",
+            email_read: "Ihre E-Mail-Adresse sehen",
+            email_manage: "Ihre E-Mail-Adresse sehen und ändern",
+            email_manage_warning: "Wer die Adresse ändern kann, kann Ihr Konto übernehmen.",
+            repo_read: "Den Zustand Ihrer Daten sehen",
+            repo_manage: "Alle Ihre Daten ersetzen",
+            repo_manage_warning: "Nur für den Umzug auf einen anderen Server nötig. \
+                                  Alles, was Sie geschrieben haben, kann verloren gehen.",
+            status_read: "Sehen, ob Ihr Konto aktiv ist",
+            status_manage: "Ihr Konto stilllegen und wieder einschalten",
+            status_manage_warning: "Solange es stillgelegt ist, ist es für andere verschwunden.",
+            handle: "Ihren Handle ändern",
+            handle_warning: "Unter ihm kennen andere Sie.",
+            identity: "Ihren Handle und Ihre Identität ändern",
+            identity_warning: "Nur für den Umzug auf einen anderen Server nötig. \
+                               Ihr Konto kann Ihnen damit für immer genommen werden.",
+            create: "anlegen",
+            update: "ändern",
+            delete: "löschen",
+            and: "und",
+            repo_all: |verbs| format!("Alle Ihre Daten {verbs}"),
+            repo_all_hint: "Beiträge, Likes, Follows, Ihr Profil und was andere Apps gespeichert haben.",
+            repo_some: |verbs| format!("Daten dieser Art {verbs}"),
+            posts: "Beiträge",
+            likes: "Likes",
+            reposts: "Reposts",
+            follows: "wem Sie folgen",
+            blocks: "wen Sie blockieren",
+            lists: "Listen",
+            list_blocks: "blockierte Listen",
+            starter_packs: "Starterpakete",
+            feeds: "Feeds",
+            gates: "wer Ihnen antworten und Sie zitieren darf",
+            profile: "Ihr Profil",
+            status: "Ihr Status",
+            any_service: "jeder Dienst",
+            rpc_all: |service| format!("Alles, was {service} anbietet"),
+            rpc_some: |service| format!("Diese Anfragen an {service}"),
+            upload_any: "Dateien jeder Art hochladen",
+            upload: |kinds| format!("{kinds} hochladen"),
+            pictures: "Bilder",
+            videos: "Videos",
+            sound: "Ton",
+        },
     },
     sign_up: SignUp {
         title: "Konto anlegen",

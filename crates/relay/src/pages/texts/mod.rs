@@ -17,7 +17,9 @@ pub(crate) struct Texts {
     pub(crate) common: Common,
     pub(crate) error: ErrorTexts,
     pub(crate) sign_in: SignIn,
+    pub(crate) sign_in_code: SignInCode,
     pub(crate) sign_up: SignUp,
+    pub(crate) authorize: Authorize,
     pub(crate) forgot_password: ForgotPassword,
     pub(crate) reset_password: ResetPassword,
     pub(crate) home: Home,
@@ -32,6 +34,9 @@ pub(crate) struct Common {
     pub(crate) privacy_policy: &'static str,
     pub(crate) terms: &'static str,
     pub(crate) contact: &'static str,
+    /// With the name of an app.
+    pub(crate) to_go_on_to: With,
+    pub(crate) back_to: With,
     /// In front of a page's title when something is wrong.
     pub(crate) error_prefix: &'static str,
 }
@@ -73,6 +78,116 @@ pub(crate) struct SignIn {
     pub(crate) no_account: &'static str,
     pub(crate) sign_up: &'static str,
     pub(crate) password_was_reset: &'static str,
+    pub(crate) passkey: &'static str,
+    pub(crate) or: &'static str,
+    pub(crate) passkey_wrong: &'static str,
+    pub(crate) passkey_failed: &'static str,
+}
+
+#[derive(Debug)]
+pub(crate) struct SignInCode {
+    pub(crate) title: &'static str,
+    pub(crate) totp: &'static str,
+    pub(crate) mail: &'static str,
+    pub(crate) code: &'static str,
+    pub(crate) backup: &'static str,
+    pub(crate) submit: &'static str,
+    pub(crate) send_mail: &'static str,
+    pub(crate) back: &'static str,
+    pub(crate) wrong: &'static str,
+    pub(crate) too_many: &'static str,
+}
+
+/// Letting an app in.
+#[derive(Debug)]
+pub(crate) struct Authorize {
+    pub(crate) choose_title: &'static str,
+    pub(crate) other_account: &'static str,
+    /// With the name of the app.
+    pub(crate) title: With,
+    pub(crate) development: &'static str,
+    pub(crate) as_account: &'static str,
+    pub(crate) not_you: &'static str,
+    pub(crate) untick: &'static str,
+    /// With the host of the app.
+    pub(crate) trust: With,
+    pub(crate) trust_development: &'static str,
+    pub(crate) allow: &'static str,
+    pub(crate) deny: &'static str,
+    pub(crate) technical: &'static str,
+    pub(crate) app_policy: &'static str,
+    pub(crate) app_terms: &'static str,
+    pub(crate) broken_title: &'static str,
+    pub(crate) broken_text: &'static str,
+    pub(crate) over_title: &'static str,
+    pub(crate) over_text: &'static str,
+    pub(crate) other_device_title: &'static str,
+    pub(crate) other_device_text: &'static str,
+    pub(crate) no_account_title: &'static str,
+    pub(crate) no_account_text: &'static str,
+    /// A bundle of permissions could not be looked up.
+    pub(crate) set_title: &'static str,
+    pub(crate) set_text: &'static str,
+    pub(crate) scopes: Scopes,
+}
+
+/// What an app may do.
+#[derive(Debug)]
+pub(crate) struct Scopes {
+    pub(crate) basics: &'static str,
+    pub(crate) sets: &'static str,
+    pub(crate) data: &'static str,
+    pub(crate) messages: &'static str,
+    pub(crate) account: &'static str,
+    pub(crate) services: &'static str,
+    pub(crate) atproto: &'static str,
+    pub(crate) atproto_hint: &'static str,
+    pub(crate) generic: &'static str,
+    pub(crate) generic_hint: &'static str,
+    pub(crate) chat: &'static str,
+    pub(crate) email_read: &'static str,
+    pub(crate) email_manage: &'static str,
+    pub(crate) email_manage_warning: &'static str,
+    pub(crate) repo_read: &'static str,
+    pub(crate) repo_manage: &'static str,
+    pub(crate) repo_manage_warning: &'static str,
+    pub(crate) status_read: &'static str,
+    pub(crate) status_manage: &'static str,
+    pub(crate) status_manage_warning: &'static str,
+    pub(crate) handle: &'static str,
+    pub(crate) handle_warning: &'static str,
+    pub(crate) identity: &'static str,
+    pub(crate) identity_warning: &'static str,
+    pub(crate) create: &'static str,
+    pub(crate) update: &'static str,
+    pub(crate) delete: &'static str,
+    pub(crate) and: &'static str,
+    /// With what is done: create, change, delete.
+    pub(crate) repo_all: With,
+    pub(crate) repo_all_hint: &'static str,
+    pub(crate) repo_some: With,
+    pub(crate) posts: &'static str,
+    pub(crate) likes: &'static str,
+    pub(crate) reposts: &'static str,
+    pub(crate) follows: &'static str,
+    pub(crate) blocks: &'static str,
+    pub(crate) lists: &'static str,
+    pub(crate) list_blocks: &'static str,
+    pub(crate) starter_packs: &'static str,
+    pub(crate) feeds: &'static str,
+    pub(crate) gates: &'static str,
+    pub(crate) profile: &'static str,
+    pub(crate) status: &'static str,
+    pub(crate) any_service: &'static str,
+    /// With the name of a service.
+    pub(crate) rpc_all: With,
+    pub(crate) rpc_some: With,
+    pub(crate) upload_any: &'static str,
+    /// With kinds of files.
+    pub(crate) upload: With,
+    pub(crate) pictures: &'static str,
+    pub(crate) videos: &'static str,
+    pub(crate) sound: &'static str,
 }
 
 #[derive(Debug)]
