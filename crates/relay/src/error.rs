@@ -22,11 +22,13 @@ pub struct XrpcError {
     message: Cow<'static, str>,
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
     retry_after_seconds: Option<u32>,
+    /// Whether the error is told by a challenge for apps as well, which is where they look.
+    is_for_app: bool,
 }
 
 impl XrpcError {
     pub(crate) fn new(status: StatusCode, error: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, error: error.into(), message: message.into(), cause: None, retry_after_seconds: None }
+        Self { status, error: error.into(), message: message.into(), cause: None, retry_after_seconds: None, is_for_app: false }
     }
 
     /// 400 with an error name of the lexicon.
@@ -42,6 +44,11 @@ impl XrpcError {
     /// 401 with an error name.
     pub(crate) fn unauthorized(error: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, error, message)
+    }
+
+    /// 401 with an error name of OAuth, told to an app that proves its key.
+    pub(crate) fn unauthorized_app(error: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { is_for_app: true, ..Self::unauthorized(error, message) }
     }
 
     /// 403 with an error name.
@@ -154,11 +161,21 @@ impl IntoResponse for XrpcError {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
         if self.status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            let challenge = if self.is_for_app { app_challenge(&self.error, &self.message) } else { None };
+            let challenge = challenge.unwrap_or(HeaderValue::from_static("Bearer"));
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }
         response.extensions_mut().insert(ErrorName(Arc::from(&*self.error)));
         response
     }
+}
+
+/// Tells an app what is wrong.
+///
+/// Spec: <https://www.rfc-editor.org/rfc/rfc9449#section-7.1>
+fn app_challenge(error: &str, message: &str) -> Option<HeaderValue> {
+    let message = message.replace(['"', '\\'], "'");
+    HeaderValue::try_from(format!(r#"DPoP algs="ES256 ES256K", error="{error}", error_description="{message}""#)).ok()
 }
 
 /// The error name of a response, for the request log.

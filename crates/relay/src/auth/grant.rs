@@ -1,11 +1,14 @@
 //! The right to write to a repo, as a value: what writes asks for it, and only a check of the caller makes one.
 
 use axum::extract::FromRequestParts;
-use common::{AtIdentifier, Did};
+use common::{AtIdentifier, Did, Nsid};
 use http::request::Parts;
 
-use super::{Auth, Full, Standard, check_deactivated, check_takedown};
+use super::power::only;
+use super::session::{self, Policy as _};
+use super::{Auth, Full, ManagesRepo, Power, Standard, check_deactivated, check_takedown};
 use crate::error::XrpcError;
+use crate::oauth::scope::{Names, Permission, RepoAction};
 use crate::state::AppState;
 use crate::store::AccountId;
 use crate::store::account::Account;
@@ -15,6 +18,7 @@ use crate::xrpc::com_atproto::repo::find_account;
 #[derive(Debug)]
 pub(crate) struct RepoAuth {
     account: Account,
+    power: Power,
 }
 
 /// The right to write to one repo.
@@ -28,14 +32,29 @@ impl FromRequestParts<AppState> for RepoAuth {
     type Rejection = XrpcError;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, XrpcError> {
-        let auth = Auth::<Standard>::from_request_parts(parts, app).await?;
-        Ok(Self { account: auth.account })
+        let (account, power) = session::authenticate(parts, app, Standard::SCOPES).await?;
+        Ok(Self { account, power })
     }
 }
 
 impl RepoAuth {
-    /// Grants writing to `repo`, which must be the caller's own, by DID or handle.
-    pub(crate) async fn grant(&self, app: &AppState, repo: &AtIdentifier) -> Result<RepoGrant, XrpcError> {
+    /// Grants doing `writes` in `repo`, which must be the caller's own, by DID or handle.
+    ///
+    /// # Errors
+    ///
+    /// 403 `ScopeMissingError` when the caller is an app that was not granted one of them.
+    pub(crate) async fn grant<'w>(
+        &self,
+        app: &AppState,
+        repo: &AtIdentifier,
+        writes: impl IntoIterator<Item = (RepoAction, &'w Nsid)> + Send,
+    ) -> Result<RepoGrant, XrpcError> {
+        for (action, collection) in writes {
+            self.power.check_app(
+                |grants| grants.allows_repo(action, collection),
+                || Permission::Repo { collections: Names::Some(vec![collection.clone()]), actions: only(action) },
+            )?;
+        }
         let own = match repo {
             AtIdentifier::Did(did) => *did == self.account.did,
             AtIdentifier::Handle(handle) => self.account.handle.as_ref() == Some(handle),
@@ -54,7 +73,7 @@ impl RepoAuth {
 
 impl RepoGrant {
     /// Grants replacing the caller's own repo, which its owner alone may do, the account deactivated or not.
-    pub(crate) fn for_import(auth: &Auth<Full>) -> Result<Self, XrpcError> {
+    pub(crate) fn for_import(auth: &Auth<Full, ManagesRepo>) -> Result<Self, XrpcError> {
         check_takedown(&auth.account)?;
         Ok(Self { account: auth.account.id, did: auth.account.did.clone() })
     }

@@ -2,11 +2,18 @@
 //!
 //! Session tokens are of the official PDS's shape: HS256, `at+jwt` with a scope for access, `refresh+jwt` with a `jti` for
 //! refreshing. A token tells the account and the scope; everything else about the account is looked up at each call.
+//!
+//! Apps come with tokens of another kind (`Authorization: DPoP`) and may do what the account's owner granted them. An extractor says
+//! which apps it lets in: none, unless it names a rule for them ([`power`]), or gives the account out only for what is permitted
+//! ([`RpcAuth`], [`RepoAuth`]).
 
 mod admin;
+mod app;
 mod grant;
 pub(crate) mod methods;
 mod moderator;
+mod power;
+mod rpc;
 pub(crate) mod service;
 mod session;
 pub(crate) mod token;
@@ -14,8 +21,14 @@ pub(crate) mod token;
 pub(crate) use admin::Admin;
 pub(crate) use grant::{RepoAuth, RepoGrant};
 pub(crate) use moderator::Moderator;
+pub(crate) use power::{
+    AnyApp, ChangesHandle, ChangesIdentity, ManagesEmail, ManagesRepo, ManagesStatus, Power, missing_scope,
+};
+pub(crate) use rpc::RpcAuth;
 pub(crate) use service::OptionalServiceAuth;
-pub(crate) use session::{Auth, Full, FullOrTakendown, OptionalAuth, RefreshAuth, Standard, StandardOrTakendown};
+pub(crate) use session::{
+    Auth, Full, FullOrTakendown, OptionalAuth, RefreshAuth, Standard, StandardOrTakendown, authenticate_by,
+};
 pub(crate) use token::Scope;
 
 use http::HeaderMap;

@@ -6,8 +6,9 @@ use axum::extract::FromRequestParts;
 use common::Clock as _;
 use http::request::Parts;
 
+use super::power::{AppRule, NoApps, Power};
 use super::token::{self, Scope, bad_scope};
-use super::{Admin, Credentials, check_takedown, credentials, missing, not_active};
+use super::{Admin, Credentials, app as apps, check_takedown, credentials, missing, not_active};
 use crate::error::XrpcError;
 use crate::limits::Meter;
 use crate::state::AppState;
@@ -51,36 +52,54 @@ impl Policy for FullOrTakendown {
     const SCOPES: &'static [Scope] = &[Scope::Access, Scope::Takendown];
 }
 
-/// A caller with an access token that the policy `P` accepts.
+/// A caller with an access token that the policy `P` accepts, or an app that the rule `A` lets in.
 #[derive(Debug)]
-pub(crate) struct Auth<P> {
+pub(crate) struct Auth<P, A = NoApps> {
     pub(crate) account: Account,
-    pub(crate) scope: Scope,
-    policy: PhantomData<P>,
+    pub(crate) power: Power,
+    policy: PhantomData<(P, A)>,
 }
 
-impl<P: Policy> FromRequestParts<AppState> for Auth<P> {
+impl<P: Policy, A: AppRule> FromRequestParts<AppState> for Auth<P, A> {
     type Rejection = XrpcError;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, XrpcError> {
-        match credentials(&parts.headers)? {
-            Credentials::Bearer(token) => {
-                let (account, scope) = session(app, token, P::SCOPES).await?;
-                super::note_caller(parts, &account);
-                Meter::of(parts).count_account(account.id)?;
-                Ok(Self { account, scope, policy: PhantomData })
-            }
-            Credentials::None => Err(missing()),
-            Credentials::Basic(_) | Credentials::Dpop(_) => {
-                Err(XrpcError::bad_request("InvalidToken", "Unexpected authorization type"))
-            }
+        let (account, power) = authenticate(parts, app, P::SCOPES).await?;
+        if let Power::App(grants) = &power {
+            A::check(grants)?;
         }
+        Ok(Self { account, power, policy: PhantomData })
     }
+}
+
+/// Finds out who calls, with a session that the policy `P` accepts or as an app, for handlers that then judge what an app may do.
+pub(crate) async fn authenticate_by<P: Policy>(parts: &Parts, app: &AppState) -> Result<(Account, Power), XrpcError> {
+    authenticate(parts, app, P::SCOPES).await
+}
+
+/// Finds out who calls, with a session of one of `scopes` or as an app. What an app may do is for the caller to check.
+pub(super) async fn authenticate(parts: &Parts, app: &AppState, scopes: &[Scope]) -> Result<(Account, Power), XrpcError> {
+    let (account, power) = match credentials(&parts.headers)? {
+        Credentials::Bearer(token) => {
+            let (account, scope) = session(app, token, scopes).await?;
+            (account, Power::Session(scope))
+        }
+        Credentials::Dpop(token) => {
+            let (account, grants) = apps::authenticate(parts, app, token).await?;
+            (account, Power::App(grants))
+        }
+        Credentials::None => return Err(missing()),
+        Credentials::Basic(_) => return Err(XrpcError::bad_request("InvalidToken", "Unexpected authorization type")),
+    };
+    super::note_caller(parts, &account);
+    Meter::of(parts).count_account(account.id)?;
+    Ok((account, power))
 }
 
 async fn session(app: &AppState, bearer: &str, scopes: &[Scope]) -> Result<(Account, Scope), XrpcError> {
     let service = &app.config.identity.service_did;
-    let claims = token::verify_access(app.secrets.jwt_secret(), service, bearer, app.clock.seconds())?;
+    let claims = token::verify_access(app.secrets.jwt_secret(), service, bearer, app.clock.seconds());
+    let claims = claims.map_err(|err| apps::explain(app, bearer).unwrap_or(err))?;
     if !scopes.contains(&claims.scope) {
         return Err(bad_scope());
     }
@@ -124,7 +143,11 @@ impl FromRequestParts<AppState> for OptionalAuth {
                 Ok(Self::Account(Box::new(account)))
             }
             Credentials::Basic(_) => Admin::from_request_parts(parts, app).await.map(|_| Self::Admin),
-            Credentials::Dpop(_) => Err(XrpcError::bad_request("InvalidToken", "Unexpected authorization type")),
+            Credentials::Dpop(token) => {
+                let (account, _) = apps::authenticate(parts, app, token).await?;
+                super::note_caller(parts, &account);
+                Ok(Self::Account(Box::new(account)))
+            }
         }
     }
 }

@@ -48,7 +48,21 @@ const CALLERS: &[(&str, &str, &str)] = &[
     ("Auth<StandardOrTakendown>", "session, also taken down", "any session, also of an account that was taken down"),
     ("Auth<Full>", "full session", "a session of the account's password, not of an app password"),
     ("Auth<FullOrTakendown>", "full session, also taken down", "the same, also of an account that was taken down"),
-    ("RepoAuth", "session, own repo", "any session of an active account, for its own repo"),
+    (
+        "RepoAuth",
+        "session, own repo, or app with `repo:`",
+        "any session of an active account, or an app with the scope `repo:` for what is written, for the account's own repo",
+    ),
+    (
+        "RpcAuth",
+        "session, or app with `rpc:`",
+        "any session, or an app with the scope `rpc:` for the method and the service that answers it",
+    ),
+    (
+        "RpcAuth<StandardOrTakendown>",
+        "session, also taken down, or app with `rpc:`",
+        "the same, also of an account that was taken down",
+    ),
     ("RefreshAuth<false>", "refresh token", "a refresh token that has not expired"),
     ("RefreshAuth<true>", "refresh token, also expired", "a refresh token, be it expired"),
     ("OptionalAuth", "anyone, or session", "anyone; what is not public shows to its owner's session and to the operator"),
@@ -60,7 +74,22 @@ const CALLERS: &[(&str, &str, &str)] = &[
     ("Admin", "operator", "`Basic admin:<password>`, with the setting `secrets.admin_password`"),
     ("Moderator", "operator, or moderation service", "the operator, or the moderation service with a service token"),
     ("SignedIn", "signed in", "someone who is signed in in this browser"),
-    ("Uploader", "session, or service token", "any session, or a service that acts for the account"),
+    (
+        "Uploader",
+        "session, or app with `blob:`, or service token",
+        "any session, an app with the scope `blob:` for the media type, or a service that acts for the account",
+    ),
+];
+
+/// Which apps may call besides, by the rule beside the type above.
+const APPS: &[(&str, &str)] = &[
+    ("NoApps", ""),
+    ("AnyApp", ", or app"),
+    ("ChangesHandle", ", or app with `identity:handle`"),
+    ("ChangesIdentity", ", or app with `identity:*`"),
+    ("ManagesEmail", ", or app with `account:email?action=manage`"),
+    ("ManagesRepo", ", or app with `account:repo?action=manage`"),
+    ("ManagesStatus", ", or app with `account:status?action=manage`"),
 ];
 
 /// Other types that handlers take: they do not tell who calls.
@@ -149,7 +178,10 @@ fn short(path: &str) -> String {
     let (path, arguments) = path.split_once('<').map_or((path, ""), |(path, rest)| (path, rest.strip_suffix('>').unwrap()));
     let name = path.rsplit("::").next().unwrap();
     match name {
-        "Auth" | "RefreshAuth" => format!("{name}<{}>", short(arguments)),
+        "Auth" | "RefreshAuth" | "RpcAuth" if !arguments.is_empty() => {
+            let arguments: Vec<String> = split(arguments).into_iter().map(short).collect();
+            format!("{name}<{}>", arguments.join(", "))
+        }
         // A handler that answers a failed check itself.
         "Result" | "Option" => short(split(arguments)[0]),
         _ => name.to_owned(),
@@ -160,8 +192,15 @@ fn short(path: &str) -> String {
 fn caller(route: &Route) -> String {
     let mut callers = Vec::new();
     for name in extractors(route) {
-        if let Some((_, who, _)) = CALLERS.iter().find(|(caller, ..)| *caller == name) {
-            callers.push(*who);
+        let (kind, apps) = match name.strip_suffix('>').and_then(|name| name.split_once(", ")) {
+            Some((kind, rule)) => {
+                let (_, apps) = APPS.iter().find(|(known, _)| *known == rule).expect("the rule is in APPS of api_doc.rs");
+                (format!("{kind}>"), *apps)
+            }
+            None => (name.clone(), ""),
+        };
+        if let Some((_, who, _)) = CALLERS.iter().find(|(caller, ..)| *caller == kind) {
+            callers.push(format!("{who}{apps}"));
         } else {
             let known = OTHER.contains(&name.as_str());
             assert!(

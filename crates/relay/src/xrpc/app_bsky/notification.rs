@@ -9,7 +9,7 @@ use common::Did;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::auth::{Auth, Standard, check_takedown};
+use crate::auth::RpcAuth;
 use crate::error::XrpcError;
 use crate::extract::XrpcJson;
 use crate::state::AppState;
@@ -25,8 +25,7 @@ struct Input {
 }
 
 /// Serves both methods.
-pub(crate) async fn handler(State(app): State<AppState>, auth: Auth<Standard>, request: Request) -> Result<Response, Failure> {
-    check_takedown(&auth.account)?;
+pub(crate) async fn handler(State(app): State<AppState>, auth: RpcAuth, request: Request) -> Result<Response, Failure> {
     let nsid = proxy::method_of(request.uri())?;
     let (mut parts, body) = request.into_parts();
     let headers = parts.headers.clone();
@@ -35,6 +34,7 @@ pub(crate) async fn handler(State(app): State<AppState>, auth: Auth<Standard>, r
     let XrpcJson(input) = XrpcJson::<Box<RawValue>>::from_request(request, &app).await?;
     let service: Input =
         serde_json::from_str(input.get()).map_err(|err| XrpcError::invalid_request(format!("Invalid input: {err}")))?;
+    let account = auth.permit(Some(&nsid), &format!("{}#{PUSH}", service.service_did))?;
     let own = Target::appview(&app).filter(|appview| *appview.did() == service.service_did);
     let target = match own {
         Some(appview) => appview,
@@ -43,7 +43,7 @@ pub(crate) async fn handler(State(app): State<AppState>, auth: Auth<Standard>, r
     // What was read may have been measured in other ways.
     parts.headers.remove(http::header::CONTENT_LENGTH);
     parts.headers.remove(http::header::CONTENT_ENCODING);
-    let token = Some(proxy::service_token(&app, &auth.account, target.did(), &nsid).await?);
+    let token = Some(proxy::service_token(&app, account, target.did(), &nsid).await?);
     let body = Body::from(String::from(Box::<str>::from(input)));
     let call = Call { target: &target, nsid: &nsid, method: parts.method, query: None, headers: &parts.headers, body, token };
     Ok(proxy::send(&app, call).await?.pass())

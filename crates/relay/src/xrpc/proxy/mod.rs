@@ -22,7 +22,7 @@ mod target;
 pub(crate) use call::{Answer, Call, send, service_token};
 pub(crate) use failure::{Failure, Refusal};
 pub(crate) use headers::REPO_REV;
-pub(crate) use target::{ServiceRef, Target};
+pub(crate) use target::{ServiceRef, Target, appview_name};
 
 use target::no_service;
 
@@ -32,7 +32,7 @@ use axum::response::Response;
 use common::Nsid;
 use http::{HeaderMap, Method, Uri};
 
-use crate::auth::{Auth, Scope, Standard, check_takedown, methods};
+use crate::auth::{Power, RpcAuth, Scope, methods};
 use crate::error::XrpcError;
 use crate::state::AppState;
 use crate::store::account::Account;
@@ -41,7 +41,7 @@ use crate::store::account::Account;
 pub(crate) async fn handler(
     State(app): State<AppState>,
     path: Result<Path<String>, PathRejection>,
-    auth: Result<Auth<Standard>, XrpcError>,
+    auth: Result<RpcAuth, XrpcError>,
     request: Request,
 ) -> Result<Response, Failure> {
     let nsid: Option<Nsid> = path.ok().and_then(|Path(nsid)| nsid.parse().ok());
@@ -50,9 +50,8 @@ pub(crate) async fn handler(
         return Err(XrpcError::invalid_request("XRPC requests only supports GET and POST").into());
     }
     let auth = auth?;
-    check_takedown(&auth.account)?;
-    check_method(auth.scope, &nsid, request.headers())?;
-    pass_on(&app, &auth.account, &nsid, request).await
+    check_method(auth.power(), &nsid, request.headers())?;
+    pass_on(&app, &auth, &nsid, request).await
 }
 
 /// Answers a path that names no method.
@@ -61,8 +60,9 @@ pub(crate) async fn no_method() -> XrpcError {
 }
 
 /// Passes a call on, and its answer back.
-pub(crate) async fn pass_on(app: &AppState, caller: &Account, nsid: &Nsid, request: Request) -> Result<Response, Failure> {
+pub(crate) async fn pass_on<P>(app: &AppState, auth: &RpcAuth<P>, nsid: &Nsid, request: Request) -> Result<Response, Failure> {
     let target = Target::find(app, request.headers(), nsid).await?;
+    let caller = auth.permit(Some(nsid), &target.name())?;
     Ok(ask(app, caller, &target, nsid, request).await?.pass())
 }
 
@@ -95,8 +95,8 @@ pub(crate) fn method_of(uri: &Uri) -> Result<Nsid, XrpcError> {
 }
 
 /// Refuses methods that do not leave this server, or not for this session.
-fn check_method(scope: Scope, nsid: &Nsid, headers: &HeaderMap) -> Result<(), XrpcError> {
-    let chat_for_app = scope == Scope::AppPass && methods::is_chat(nsid.as_str());
+fn check_method(power: &Power, nsid: &Nsid, headers: &HeaderMap) -> Result<(), XrpcError> {
+    let chat_for_app = power.is(Scope::AppPass) && methods::is_chat(nsid.as_str());
     if chat_for_app || methods::is_protected(nsid.as_str()) {
         return Err(XrpcError::bad_request("InvalidToken", "Bad token method"));
     }
@@ -118,7 +118,7 @@ mod tests {
         let mut named = HeaderMap::new();
         named.insert("atproto-proxy", "did:web:a.b#c".parse().unwrap());
         let outcome = |scope, nsid: &str, headers: &HeaderMap| {
-            check_method(scope, &nsid.parse().unwrap(), headers).map_err(|err| err.name().to_owned())
+            check_method(&Power::Session(scope), &nsid.parse().unwrap(), headers).map_err(|err| err.name().to_owned())
         };
         let passes = |nsid: &str, headers: &HeaderMap| outcome(Scope::Access, nsid, headers).is_ok();
         let none = HeaderMap::new();

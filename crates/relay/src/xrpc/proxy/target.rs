@@ -69,19 +69,21 @@ impl ServiceRef {
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     did: Did,
+    /// Its entry in the DID document.
+    id: String,
     url: Url,
     /// Whether the operator configured it, so that it may be anywhere.
     configured: bool,
 }
 
 impl Target {
-    fn of(service: &Service) -> Self {
-        Self { did: service.did.clone(), url: service.url.url().clone(), configured: true }
+    fn of(service: &Service, id: &str) -> Self {
+        Self { did: service.did.clone(), id: id.to_owned(), url: service.url.url().clone(), configured: true }
     }
 
     /// Returns the AppView of this server.
     pub(crate) fn appview(app: &App) -> Option<Self> {
-        app.config.services.appview.as_ref().map(Self::of)
+        app.config.services.appview.as_ref().map(|appview| Self::of(appview, APPVIEW))
     }
 
     /// Returns where a call goes: where the caller says, or else where `nsid` is at home.
@@ -92,7 +94,10 @@ impl Target {
     pub(crate) async fn find(app: &App, headers: &HeaderMap, nsid: &Nsid) -> Result<Self, XrpcError> {
         match ServiceRef::from_headers(headers)? {
             Some(service) => Self::resolve(app, &service).await,
-            None => default_service(app, nsid).map(Self::of).ok_or_else(|| no_service(nsid)),
+            None => {
+                let (service, id) = default_service(app, nsid);
+                service.map(|service| Self::of(service, id)).ok_or_else(|| no_service(nsid))
+            }
         }
     }
 
@@ -105,13 +110,13 @@ impl Target {
             .filter(|(_, id)| service.id == *id)
             .find_map(|(known, _)| known.as_ref().filter(|known| known.did == service.did));
         if let Some(known) = known {
-            return Ok(Self::of(known));
+            return Ok(Self::of(known, &service.id));
         }
         let document = app.identity.resolve_did(&service.did).await.map_err(|err| unresolved(&err))?;
         let endpoint = document.service(&service.id).and_then(|entry| Url::parse(&entry.endpoint).ok());
         let url = endpoint.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         let url = url.ok_or_else(|| XrpcError::invalid_request("could not resolve proxy did service url"))?;
-        Ok(Self { did: service.did.clone(), url, configured: false })
+        Ok(Self { did: service.did.clone(), id: service.id.clone(), url, configured: false })
     }
 
     /// Finds the service `id` of `did`, for a method whose input names the DID.
@@ -121,6 +126,11 @@ impl Target {
 
     pub(crate) fn did(&self) -> &Did {
         &self.did
+    }
+
+    /// Returns what the service is called in scopes: its DID, and its entry in the document.
+    pub(crate) fn name(&self) -> String {
+        format!("{}#{}", self.did, self.id)
     }
 
     /// Returns the client that may go there.
@@ -140,21 +150,26 @@ impl Target {
     }
 }
 
+/// Returns what the AppView of this server is called in scopes. Without one, this server does its part, as far as it goes.
+pub(crate) fn appview_name(app: &App) -> String {
+    let did = app.config.services.appview.as_ref().map_or(&app.config.identity.service_did, |appview| &appview.did);
+    format!("{did}#{APPVIEW}")
+}
+
 /// The answer to a call that nobody is there for.
 pub(super) fn no_service(nsid: &Nsid) -> XrpcError {
     XrpcError::invalid_request(format!("No service configured for {nsid}"))
 }
 
-fn default_service<'a>(app: &'a App, nsid: &Nsid) -> Option<&'a Service> {
+fn default_service<'a>(app: &'a App, nsid: &Nsid) -> (Option<&'a Service>, &'static str) {
     let services = &app.config.services;
-    let service = if nsid.as_str().starts_with("tools.ozone.") {
-        &services.moderation
+    if nsid.as_str().starts_with("tools.ozone.") {
+        (services.moderation.as_ref(), LABELER)
     } else if nsid.as_str() == "com.atproto.moderation.createReport" {
-        &services.report
+        (services.report.as_ref(), LABELER)
     } else {
-        &services.appview
-    };
-    service.as_ref()
+        (services.appview.as_ref(), APPVIEW)
+    }
 }
 
 fn unresolved(err: &ResolveError) -> XrpcError {
@@ -212,8 +227,12 @@ mod tests {
 
     #[test]
     fn a_method_is_below_the_endpoint() {
-        let target =
-            |url: &str| Target { did: "did:web:a.b".parse().unwrap(), url: Url::parse(url).unwrap(), configured: false };
+        let target = |url: &str| Target {
+            did: "did:web:a.b".parse().unwrap(),
+            id: String::new(),
+            url: Url::parse(url).unwrap(),
+            configured: false,
+        };
         let nsid: Nsid = "com.example.get".parse().unwrap();
         let url = |base: &str, query| target(base).method_url(&nsid, query).to_string();
         assert_eq!(url("https://a.b", None), "https://a.b/xrpc/com.example.get");

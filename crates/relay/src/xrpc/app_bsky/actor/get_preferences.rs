@@ -9,25 +9,26 @@ use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use serde::Deserialize;
 
-use super::{DECLARED_AGE, PERSONAL_DETAILS, is_personal_session};
-use crate::auth::{Auth, StandardOrTakendown};
+use super::{DECLARED_AGE, PERSONAL_DETAILS};
+use crate::auth::{RpcAuth, StandardOrTakendown};
 use crate::state::AppState;
 use crate::store::preference::{self, Preference};
 use crate::xrpc::proxy::{self, Failure, ServiceRef};
 
 pub(crate) async fn handler(
     State(app): State<AppState>,
-    auth: Auth<StandardOrTakendown>,
+    auth: RpcAuth<StandardOrTakendown>,
     request: Request,
 ) -> Result<Response, Failure> {
     // Another AppView may keep preferences of its own.
+    let nsid = proxy::method_of(request.uri())?;
     if ServiceRef::from_headers(request.headers())?.is_some_and(|service| service.is_foreign(&app)) {
-        let nsid = proxy::method_of(request.uri())?;
-        return proxy::pass_on(&app, &auth.account, &nsid, request).await;
+        return proxy::pass_on(&app, &auth, &nsid, request).await;
     }
-    let stored = app.db.read(|conn| preference::list(conn, auth.account.id)).await?;
+    let account = auth.permit(Some(&nsid), &proxy::appview_name(&app))?.id;
+    let stored = app.db.read(|conn| preference::list(conn, account)).await?;
     let today = Datetime::from_millis(app.clock.millis());
-    let json = write(&stored, is_personal_session(auth.scope), today.as_str());
+    let json = write(&stored, auth.power().is_full(), today.as_str());
     Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], json).into_response())
 }
 

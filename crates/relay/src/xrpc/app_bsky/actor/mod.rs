@@ -3,18 +3,8 @@
 pub(crate) mod get_preferences;
 pub(crate) mod put_preferences;
 
-use crate::auth::Scope;
-
 const NAMESPACE: &str = "app.bsky";
 /// Holds the birth date, which is for the account's own session alone.
 const PERSONAL_DETAILS: &str = "app.bsky.actor.defs#personalDetailsPref";
 /// What everyone may know of the birth date; made of it, and never stored.
 const DECLARED_AGE: &str = "app.bsky.actor.defs#declaredAgePref";
-
-/// Whether a session sees and changes what is personal.
-fn is_personal_session(scope: Scope) -> bool {
-    match scope {
-        Scope::Access => true,
-        Scope::AppPassPrivileged | Scope::AppPass | Scope::Takendown | Scope::SignupQueued | Scope::Refresh => false,
-    }
-}

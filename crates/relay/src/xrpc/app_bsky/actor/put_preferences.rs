@@ -8,8 +8,8 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{DECLARED_AGE, NAMESPACE, PERSONAL_DETAILS, is_personal_session};
-use crate::auth::{Auth, Standard, check_takedown};
+use super::{DECLARED_AGE, NAMESPACE, PERSONAL_DETAILS};
+use crate::auth::RpcAuth;
 use crate::error::XrpcError;
 use crate::extract::XrpcJson;
 use crate::state::AppState;
@@ -28,17 +28,16 @@ struct Typed {
     kind: Option<String>,
 }
 
-pub(crate) async fn handler(State(app): State<AppState>, auth: Auth<Standard>, request: Request) -> Result<Response, Failure> {
-    check_takedown(&auth.account)?;
+pub(crate) async fn handler(State(app): State<AppState>, auth: RpcAuth, request: Request) -> Result<Response, Failure> {
     // As in getPreferences: what is read there is written there.
+    let nsid = proxy::method_of(request.uri())?;
     if ServiceRef::from_headers(request.headers())?.is_some_and(|service| service.is_foreign(&app)) {
-        let nsid = proxy::method_of(request.uri())?;
-        return proxy::pass_on(&app, &auth.account, &nsid, request).await;
+        return proxy::pass_on(&app, &auth, &nsid, request).await;
     }
+    let account = auth.permit(Some(&nsid), &proxy::appview_name(&app))?.id;
     let XrpcJson(input) = XrpcJson::<Input>::from_request(request, &app).await?;
-    let personal = is_personal_session(auth.scope);
+    let personal = auth.power().is_full();
     let preferences = check(&input.preferences, personal)?;
-    let account = auth.account.id;
     app.db
         .write::<_, XrpcError>(move |tx| {
             let mut preferences = preferences;

@@ -11,13 +11,15 @@ use common::{AtUri, Did, Nsid};
 use http::{HeaderMap, Method};
 use serde::Deserialize;
 
-use crate::auth::{Auth, Standard, check_takedown};
+use crate::auth::RpcAuth;
 use crate::error::XrpcError;
 use crate::extract::{FromParams, Params, XrpcQuery};
 use crate::state::AppState;
 use crate::xrpc::proxy::{self, Call, Failure, Target};
 
 const GET_RECORD: &str = "com.atproto.repo.getRecord";
+/// The entry of a feed generator in its DID document.
+const GENERATOR: &str = "bsky_fg";
 const GET_FEED_SKELETON: &str = "app.bsky.feed.getFeedSkeleton";
 
 pub(crate) struct Parameters {
@@ -44,14 +46,16 @@ struct Generator {
 pub(crate) async fn handler(
     State(app): State<AppState>,
     XrpcQuery(params): XrpcQuery<Parameters>,
-    auth: Auth<Standard>,
+    auth: RpcAuth,
     request: Request,
 ) -> Result<Response, Failure> {
-    check_takedown(&auth.account)?;
     let nsid = proxy::method_of(request.uri())?;
     let target = Target::find(&app, request.headers(), &nsid).await?;
+    auth.permit(Some(&nsid), &target.name())?;
     let generator = generator_of(&app, &target, &params.feed).await?;
-    let token = Some(proxy::service_token(&app, &auth.account, &generator, &known(GET_FEED_SKELETON)).await?);
+    let skeleton = known(GET_FEED_SKELETON);
+    let account = auth.permit(Some(&skeleton), &format!("{generator}#{GENERATOR}"))?;
+    let token = Some(proxy::service_token(&app, account, &generator, &skeleton).await?);
     let (parts, body) = request.into_parts();
     let call = Call {
         target: &target,

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use self::local::Local;
 use self::merge::{Merge, Shape};
 use self::view::Viewer;
-use crate::auth::{Auth, Standard, check_takedown};
+use crate::auth::RpcAuth;
 use crate::extract::Params;
 use crate::state::AppState;
 use crate::store::account::Account;
@@ -32,37 +32,37 @@ use crate::xrpc::proxy::{self, Answer, Call, Failure, Refusal, Target};
 const UPSTREAM_LAG: HeaderName = HeaderName::from_static("atproto-upstream-lag");
 
 /// `app.bsky.actor.getProfile`
-pub(crate) async fn get_profile(app: State<AppState>, auth: Auth<Standard>, request: Request) -> Result<Response, Failure> {
+pub(crate) async fn get_profile(app: State<AppState>, auth: RpcAuth, request: Request) -> Result<Response, Failure> {
     let (read, answer) = Read::begin(app, auth, request).await?;
     read.merged(answer?, Shape::Profile).await
 }
 
 /// `app.bsky.actor.getProfiles`
-pub(crate) async fn get_profiles(app: State<AppState>, auth: Auth<Standard>, request: Request) -> Result<Response, Failure> {
+pub(crate) async fn get_profiles(app: State<AppState>, auth: RpcAuth, request: Request) -> Result<Response, Failure> {
     let (read, answer) = Read::begin(app, auth, request).await?;
     read.merged(answer?, Shape::Profiles).await
 }
 
 /// `app.bsky.feed.getActorLikes`
-pub(crate) async fn get_actor_likes(app: State<AppState>, auth: Auth<Standard>, request: Request) -> Result<Response, Failure> {
+pub(crate) async fn get_actor_likes(app: State<AppState>, auth: RpcAuth, request: Request) -> Result<Response, Failure> {
     let (read, answer) = Read::begin(app, auth, request).await?;
     read.merged(answer?, Shape::Likes).await
 }
 
 /// `app.bsky.feed.getAuthorFeed`
-pub(crate) async fn get_author_feed(app: State<AppState>, auth: Auth<Standard>, request: Request) -> Result<Response, Failure> {
+pub(crate) async fn get_author_feed(app: State<AppState>, auth: RpcAuth, request: Request) -> Result<Response, Failure> {
     let (read, answer) = Read::begin(app, auth, request).await?;
     read.merged(answer?, Shape::AuthorFeed).await
 }
 
 /// `app.bsky.feed.getTimeline`
-pub(crate) async fn get_timeline(app: State<AppState>, auth: Auth<Standard>, request: Request) -> Result<Response, Failure> {
+pub(crate) async fn get_timeline(app: State<AppState>, auth: RpcAuth, request: Request) -> Result<Response, Failure> {
     let (read, answer) = Read::begin(app, auth, request).await?;
     read.merged(answer?, Shape::Timeline).await
 }
 
 /// `app.bsky.feed.getPostThread`: also of a post that the AppView does not know yet.
-pub(crate) async fn get_post_thread(app: State<AppState>, auth: Auth<Standard>, request: Request) -> Result<Response, Failure> {
+pub(crate) async fn get_post_thread(app: State<AppState>, auth: RpcAuth, request: Request) -> Result<Response, Failure> {
     let (read, answer) = Read::begin(app, auth, request).await?;
     match answer {
         Err(Failure::Theirs(refusal)) if refusal.is_not_found() && !read.is_head => read.thread_of_own(refusal).await,
@@ -84,16 +84,16 @@ impl Read {
     /// Asks the AppView.
     async fn begin(
         State(app): State<AppState>,
-        auth: Auth<Standard>,
+        auth: RpcAuth,
         request: Request,
     ) -> Result<(Self, Result<Answer, Failure>), Failure> {
-        check_takedown(&auth.account)?;
         let nsid = proxy::method_of(request.uri())?;
         let target = Target::find(&app, request.headers(), &nsid).await?;
+        let account = auth.permit(Some(&nsid), &target.name())?.clone();
         let params = Params::parse(request.uri().query().unwrap_or_default());
         let is_head = request.method() == Method::HEAD;
-        let answer = proxy::ask(&app, &auth.account, &target, &nsid, request).await;
-        Ok((Self { app, account: auth.account, nsid, target, params, is_head }, answer))
+        let answer = proxy::ask(&app, &account, &target, &nsid, request).await;
+        Ok((Self { app, account, nsid, target, params, is_head }, answer))
     }
 
     /// Answers with what the AppView said, and what is newer.

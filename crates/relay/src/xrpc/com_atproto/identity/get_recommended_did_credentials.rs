@@ -10,7 +10,7 @@ use crypto::plc::Service;
 use serde::Serialize;
 
 use crate::account;
-use crate::auth::{Auth, Standard};
+use crate::auth::{AnyApp, Auth, Standard};
 use crate::error::XrpcError;
 use crate::state::AppState;
 
@@ -25,7 +25,7 @@ pub(crate) struct Output {
     services: BTreeMap<String, Service>,
 }
 
-pub(crate) async fn handler(State(app): State<AppState>, auth: Auth<Standard>) -> Result<Json<Output>, XrpcError> {
+pub(crate) async fn handler(State(app): State<AppState>, auth: Auth<Standard, AnyApp>) -> Result<Json<Output>, XrpcError> {
     let wanted = account::recommended_did(&app, &auth.account).await?;
     Ok(Json(Output {
         rotation_keys: auth.account.did.is_plc().then_some(wanted.rotation_keys),

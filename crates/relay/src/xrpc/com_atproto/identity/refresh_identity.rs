@@ -8,7 +8,7 @@ use common::AtIdentifier;
 use serde::Deserialize;
 
 use super::{InfoOutput, identity_info};
-use crate::auth::{Auth, Standard};
+use crate::auth::{AnyApp, Auth, Standard};
 use crate::error::XrpcError;
 use crate::extract::XrpcJson;
 use crate::state::AppState;
@@ -21,7 +21,7 @@ pub(crate) struct Input {
 pub(crate) async fn handler(
     State(app): State<AppState>,
     // Each call asks other hosts, which strangers shall not make this server do.
-    _: Auth<Standard>,
+    _: Auth<Standard, AnyApp>,
     XrpcJson(input): XrpcJson<Input>,
 ) -> Result<Json<InfoOutput>, XrpcError> {
     identity_info(&app, &input.identifier, true).await.map(Json)

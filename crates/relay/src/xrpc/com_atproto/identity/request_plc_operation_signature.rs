@@ -5,7 +5,7 @@
 use axum::extract::{Request, State};
 
 use crate::account;
-use crate::auth::{Auth, FullOrTakendown};
+use crate::auth::{Auth, ChangesIdentity, FullOrTakendown};
 use crate::error::XrpcError;
 use crate::extract::no_body;
 use crate::state::AppState;
@@ -14,7 +14,7 @@ use crate::store::email_token::Purpose;
 #[tracing::instrument(skip_all, fields(did = %auth.account.did))]
 pub(crate) async fn handler(
     State(app): State<AppState>,
-    auth: Auth<FullOrTakendown>,
+    auth: Auth<FullOrTakendown, ChangesIdentity>,
     request: Request,
 ) -> Result<(), XrpcError> {
     no_body(request).await?;

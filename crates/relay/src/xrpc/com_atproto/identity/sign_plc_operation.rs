@@ -10,7 +10,7 @@ use crypto::plc::{Operation, Service};
 use serde::{Deserialize, Serialize};
 
 use crate::account::{self, DidChange};
-use crate::auth::{Auth, FullOrTakendown};
+use crate::auth::{Auth, ChangesIdentity, FullOrTakendown};
 use crate::error::XrpcError;
 use crate::extract::XrpcJson;
 use crate::state::AppState;
@@ -33,7 +33,7 @@ pub(crate) struct Output {
 #[tracing::instrument(skip_all, fields(did = %auth.account.did))]
 pub(crate) async fn handler(
     State(app): State<AppState>,
-    auth: Auth<FullOrTakendown>,
+    auth: Auth<FullOrTakendown, ChangesIdentity>,
     XrpcJson(input): XrpcJson<Input>,
 ) -> Result<Json<Output>, XrpcError> {
     let token = input.token.filter(|token| !token.trim().is_empty());

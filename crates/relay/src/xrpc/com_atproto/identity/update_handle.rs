@@ -7,7 +7,7 @@ use common::Handle;
 use serde::Deserialize;
 
 use crate::account;
-use crate::auth::{Auth, Standard, check_takedown};
+use crate::auth::{Auth, ChangesHandle, Standard, check_takedown};
 use crate::error::XrpcError;
 use crate::extract::XrpcJson;
 use crate::state::AppState;
@@ -20,7 +20,7 @@ pub(crate) struct Input {
 #[tracing::instrument(skip_all, fields(did = %auth.account.did))]
 pub(crate) async fn handler(
     State(app): State<AppState>,
-    auth: Auth<Standard>,
+    auth: Auth<Standard, ChangesHandle>,
     XrpcJson(input): XrpcJson<Input>,
 ) -> Result<(), XrpcError> {
     check_takedown(&auth.account)?;

@@ -6,16 +6,16 @@
 use axum::extract::{Request, State};
 use axum::response::Response;
 
-use crate::auth::{Auth, StandardOrTakendown};
+use crate::auth::{RpcAuth, StandardOrTakendown};
 use crate::state::AppState;
 use crate::xrpc::proxy::{self, Failure};
 
 /// Takes a report also from an account that was taken down, which may be an appeal.
 pub(crate) async fn handler(
     State(app): State<AppState>,
-    auth: Auth<StandardOrTakendown>,
+    auth: RpcAuth<StandardOrTakendown>,
     request: Request,
 ) -> Result<Response, Failure> {
     let method = proxy::method_of(request.uri())?;
-    proxy::pass_on(&app, &auth.account, &method, request).await
+    proxy::pass_on(&app, &auth, &method, request).await
 }

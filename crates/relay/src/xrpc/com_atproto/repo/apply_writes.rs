@@ -13,6 +13,7 @@ use crate::auth::RepoAuth;
 use crate::error::XrpcError;
 use crate::extract::RecordJson;
 use crate::limits::{self, Meter};
+use crate::oauth::scope::RepoAction;
 use crate::repo::Write;
 use crate::state::AppState;
 
@@ -45,6 +46,15 @@ impl InputWrite {
         match self {
             Self::Create { collection, .. } | Self::Update { collection, .. } => Some(collection),
             Self::Delete { .. } => None,
+        }
+    }
+
+    /// What the write does, and where.
+    fn action(&self) -> (RepoAction, &Nsid) {
+        match self {
+            Self::Create { collection, .. } => (RepoAction::Create, collection),
+            Self::Update { collection, .. } => (RepoAction::Update, collection),
+            Self::Delete { collection, .. } => (RepoAction::Delete, collection),
         }
     }
 
@@ -92,10 +102,10 @@ pub(crate) async fn handler(
     meter: Meter,
     RecordJson(input): RecordJson<Input>,
 ) -> Result<Json<Output>, XrpcError> {
-    let grant = auth.grant(&app, &input.repo).await?;
     if input.writes.len() > MAX_WRITES {
         return Err(XrpcError::invalid_request(format!("Too many writes. Max: {MAX_WRITES}")));
     }
+    let grant = auth.grant(&app, &input.repo, input.writes.iter().map(InputWrite::action)).await?;
     meter.count_writes(grant.account(), input.writes.iter().map(InputWrite::points).sum())?;
     let schemas = schemas_for(&app, input.validate, input.writes.iter().filter_map(InputWrite::written)).await;
     let mut writes = Vec::with_capacity(input.writes.len());

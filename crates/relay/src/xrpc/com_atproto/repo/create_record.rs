@@ -11,6 +11,7 @@ use super::{RecordOutput, check_record, record_uri, schemas_for};
 use crate::auth::RepoAuth;
 use crate::error::XrpcError;
 use crate::extract::RecordJson;
+use crate::oauth::scope::RepoAction;
 use crate::repo::Write;
 use crate::state::AppState;
 
@@ -30,7 +31,7 @@ pub(crate) async fn handler(
     auth: RepoAuth,
     RecordJson(input): RecordJson<Input>,
 ) -> Result<Json<RecordOutput>, XrpcError> {
-    let grant = auth.grant(&app, &input.repo).await?;
+    let grant = auth.grant(&app, &input.repo, [(RepoAction::Create, &input.collection)]).await?;
     let rkey = input.rkey.unwrap_or_else(|| app.repos.next_tid().into());
     let schemas = schemas_for(&app, input.validate, [&input.collection]).await;
     let checked = check_record(&schemas, &input.collection, &rkey, input.record, input.validate)?;

@@ -12,6 +12,7 @@ use super::CommitOutput;
 use crate::auth::RepoAuth;
 use crate::error::XrpcError;
 use crate::extract::XrpcJson;
+use crate::oauth::scope::RepoAction;
 use crate::repo::{Swap, Write};
 use crate::state::AppState;
 
@@ -36,7 +37,7 @@ pub(crate) async fn handler(
     auth: RepoAuth,
     XrpcJson(input): XrpcJson<Input>,
 ) -> Result<Json<Output>, XrpcError> {
-    let grant = auth.grant(&app, &input.repo).await?;
+    let grant = auth.grant(&app, &input.repo, [(RepoAction::Delete, &input.collection)]).await?;
     let key = Key::new(&input.collection, &input.rkey);
     let swap = input.swap_record.map_or(Swap::Anything, Swap::Is);
     let commit = app.repos.write(&grant, vec![Write::DeleteIfThere { key, swap }], input.swap_commit).await?;

@@ -5,14 +5,18 @@
 use axum::extract::{Request, State};
 use http::StatusCode;
 
-use crate::auth::{Auth, Full, RepoGrant};
+use crate::auth::{Auth, Full, ManagesRepo, RepoGrant};
 use crate::error::XrpcError;
 use crate::extract::{body_of, unpacked};
 use crate::repo::{ImportError, StagingError};
 use crate::state::AppState;
 
 #[tracing::instrument(skip_all, fields(did = %auth.account.did))]
-pub(crate) async fn handler(State(app): State<AppState>, auth: Auth<Full>, request: Request) -> Result<(), XrpcError> {
+pub(crate) async fn handler(
+    State(app): State<AppState>,
+    auth: Auth<Full, ManagesRepo>,
+    request: Request,
+) -> Result<(), XrpcError> {
     let grant = RepoGrant::for_import(&auth)?;
     if !app.config.limits.accept_imports {
         return Err(XrpcError::invalid_request("Service is not accepting repo imports"));

@@ -8,7 +8,7 @@ use common::Cid;
 use serde::Serialize;
 
 use super::uri_of;
-use crate::auth::{Auth, Standard};
+use crate::auth::{AnyApp, Auth, Standard};
 use crate::error::XrpcError;
 use crate::extract::{FromParams, Params, XrpcQuery};
 use crate::state::AppState;
@@ -42,7 +42,7 @@ struct RecordBlob {
 pub(crate) async fn handler(
     State(app): State<AppState>,
     XrpcQuery(params): XrpcQuery<Parameters>,
-    auth: Auth<Standard>,
+    auth: Auth<Standard, AnyApp>,
 ) -> Result<Json<Output>, XrpcError> {
     let id = auth.account.id;
     let missing = app.db.scan(move |conn| blob::list_missing(conn, id, params.cursor.as_ref(), params.limit)).await?;

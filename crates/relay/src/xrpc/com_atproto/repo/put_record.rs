@@ -11,6 +11,7 @@ use super::{RecordOutput, absent_or_null, check_record, record_uri, schemas_for}
 use crate::auth::RepoAuth;
 use crate::error::XrpcError;
 use crate::extract::RecordJson;
+use crate::oauth::scope::RepoAction;
 use crate::repo::{Swap, Write};
 use crate::state::AppState;
 
@@ -34,7 +35,9 @@ pub(crate) async fn handler(
     auth: RepoAuth,
     RecordJson(input): RecordJson<Input>,
 ) -> Result<Json<RecordOutput>, XrpcError> {
-    let grant = auth.grant(&app, &input.repo).await?;
+    // Which of the two it is shows only when it is done.
+    let writes = [RepoAction::Create, RepoAction::Update].map(|action| (action, &input.collection));
+    let grant = auth.grant(&app, &input.repo, writes).await?;
     let schemas = schemas_for(&app, input.validate, [&input.collection]).await;
     let checked = check_record(&schemas, &input.collection, &input.rkey, input.record, input.validate)?;
     let (uri, cid) = (record_uri(grant.did(), &checked.key)?, checked.record.cid);

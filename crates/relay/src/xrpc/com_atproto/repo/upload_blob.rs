@@ -16,10 +16,11 @@ use http::request::Parts;
 use http_body_util::BodyExt as _;
 use serde::{Deserialize, Serialize};
 
-use crate::auth::{Auth, Credentials, Standard, check_takedown, credentials, service};
+use crate::auth::{Credentials, Power, Standard, authenticate_by, check_takedown, credentials, missing_scope, service};
 use crate::blob::{self, Upload, is_media_type};
 use crate::error::XrpcError;
 use crate::extract::{body_of, unpacked};
+use crate::oauth::scope::Permission;
 use crate::state::AppState;
 use crate::store::account::{self, Account};
 
@@ -60,24 +61,39 @@ struct Link {
 #[derive(Debug)]
 pub(crate) struct Uploader {
     account: Account,
+    /// `None` for a service.
+    power: Option<Power>,
+}
+
+impl Uploader {
+    /// Permits a blob of a media type, and returns whose it will be.
+    fn permit(&self, media_type: &str) -> Result<&Account, XrpcError> {
+        match &self.power {
+            Some(Power::App(grants)) if !grants.allows_blob(media_type) => {
+                Err(missing_scope(&Permission::Blob { accept: vec![media_type.to_ascii_lowercase()] }))
+            }
+            Some(Power::App(_) | Power::Session(_)) | None => Ok(&self.account),
+        }
+    }
 }
 
 impl FromRequestParts<AppState> for Uploader {
     type Rejection = XrpcError;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, XrpcError> {
-        let account = match credentials(&parts.headers)? {
+        let (account, power) = match credentials(&parts.headers)? {
             Credentials::Bearer(token) if is_service_token(token) => {
                 let did = service::verify(app, token, NSID).await?;
                 let account = app.db.read(|conn| account::find_by_did(conn, &did)).await.map_err(XrpcError::from)?;
-                account.ok_or_else(|| XrpcError::forbidden("AccountNotFound", "Account not found"))?
+                (account.ok_or_else(|| XrpcError::forbidden("AccountNotFound", "Account not found"))?, None)
             }
             Credentials::Bearer(_) | Credentials::None | Credentials::Basic(_) | Credentials::Dpop(_) => {
-                Auth::<Standard>::from_request_parts(parts, app).await?.account
+                let (account, power) = authenticate_by::<Standard>(parts, app).await?;
+                (account, Some(power))
             }
         };
         check_takedown(&account)?;
-        Ok(Self { account })
+        Ok(Self { account, power })
     }
 }
 
@@ -103,6 +119,13 @@ pub(crate) async fn handler(
         return Err(XrpcError::invalid_request(format!("Wrong request encoding (Content-Type): {declared}")));
     }
     let (mut body, announced) = unpacked(request).await?;
+    let account = match caller.permit(&declared) {
+        Ok(account) => account.id,
+        Err(err) => {
+            drain(&mut body).await;
+            return Err(err);
+        }
+    };
     let upload = match app.blobs.begin(app.config.limits.blob_upload_bytes, announced) {
         Ok(upload) => receive(&mut body, upload).await,
         Err(err) => Err(err.into()),
@@ -117,7 +140,7 @@ pub(crate) async fn handler(
         }
     };
     let stored = upload.finish().await?;
-    let blob::Registered { cid, mime_type, size } = blob::register(&app.db, caller.account.id, stored, &declared).await?;
+    let blob::Registered { cid, mime_type, size } = blob::register(&app.db, account, stored, &declared).await?;
     Ok(Json(Output { blob: BlobOutput { kind: "blob", link: Link { cid }, mime_type, size } }))
 }
 

@@ -5,12 +5,16 @@
 use axum::extract::{Request, State};
 
 use crate::account;
-use crate::auth::{Auth, Full, check_takedown};
+use crate::auth::{Auth, Full, ManagesStatus, check_takedown};
 use crate::error::XrpcError;
 use crate::extract::no_body;
 use crate::state::AppState;
 
-pub(crate) async fn handler(State(app): State<AppState>, auth: Auth<Full>, request: Request) -> Result<(), XrpcError> {
+pub(crate) async fn handler(
+    State(app): State<AppState>,
+    auth: Auth<Full, ManagesStatus>,
+    request: Request,
+) -> Result<(), XrpcError> {
     no_body(request).await?;
     check_takedown(&auth.account)?;
     Ok(account::activate(&app, &auth.account).await?)

@@ -8,7 +8,7 @@ use common::{Cid, Tid};
 use serde::Serialize;
 
 use crate::account;
-use crate::auth::{Auth, Standard};
+use crate::auth::{AnyApp, Auth, Standard};
 use crate::error::XrpcError;
 use crate::state::AppState;
 
@@ -26,7 +26,7 @@ pub(crate) struct Output {
     imported_blobs: u64,
 }
 
-pub(crate) async fn handler(State(app): State<AppState>, auth: Auth<Standard>) -> Result<Json<Output>, XrpcError> {
+pub(crate) async fn handler(State(app): State<AppState>, auth: Auth<Standard, AnyApp>) -> Result<Json<Output>, XrpcError> {
     let found = account::counts(&app, auth.account.id).await?;
     let (head, usage) = found.ok_or_else(|| XrpcError::invalid_request("Could not find repo"))?;
     Ok(Json(Output {

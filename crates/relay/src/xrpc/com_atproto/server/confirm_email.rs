@@ -6,7 +6,7 @@ use axum::extract::State;
 use serde::Deserialize;
 
 use crate::account::confirm_email;
-use crate::auth::{Auth, Standard, check_takedown};
+use crate::auth::{Auth, ManagesEmail, Standard, check_takedown};
 use crate::error::XrpcError;
 use crate::extract::XrpcJson;
 use crate::state::AppState;
@@ -19,7 +19,7 @@ pub(crate) struct Input {
 
 pub(crate) async fn handler(
     State(app): State<AppState>,
-    auth: Auth<Standard>,
+    auth: Auth<Standard, ManagesEmail>,
     XrpcJson(input): XrpcJson<Input>,
 ) -> Result<(), XrpcError> {
     check_takedown(&auth.account)?;

@@ -7,7 +7,7 @@ use common::Datetime;
 use serde::Deserialize;
 
 use crate::account;
-use crate::auth::{Auth, FullOrTakendown};
+use crate::auth::{Auth, FullOrTakendown, ManagesStatus};
 use crate::error::XrpcError;
 use crate::extract::XrpcJson;
 use crate::state::AppState;
@@ -20,7 +20,7 @@ pub(crate) struct Input {
 
 pub(crate) async fn handler(
     State(app): State<AppState>,
-    auth: Auth<FullOrTakendown>,
+    auth: Auth<FullOrTakendown, ManagesStatus>,
     XrpcJson(input): XrpcJson<Input>,
 ) -> Result<(), XrpcError> {
     let delete_after = input.delete_after.map(|time| time.millis());

@@ -7,7 +7,7 @@ use axum::extract::State;
 use common::{Clock as _, Did, Nsid};
 use serde::Serialize;
 
-use crate::auth::{Auth, Scope, StandardOrTakendown, methods, service};
+use crate::auth::{Power, RpcAuth, Scope, StandardOrTakendown, methods, service};
 use crate::error::XrpcError;
 use crate::extract::{FromParams, Params, XrpcQuery};
 use crate::state::AppState;
@@ -45,14 +45,14 @@ pub(crate) struct Output {
 pub(crate) async fn handler(
     State(app): State<AppState>,
     XrpcQuery(params): XrpcQuery<Parameters>,
-    auth: Auth<StandardOrTakendown>,
+    auth: RpcAuth<StandardOrTakendown>,
 ) -> Result<Json<Output>, XrpcError> {
     let lxm = params.lxm.as_ref().map(Nsid::as_str);
-    check_method(auth.scope, lxm)?;
+    check_method(auth.power(), lxm)?;
+    let account = auth.permit(params.lxm.as_ref(), &params.aud)?;
     let now = app.clock.seconds();
     let exp = params.exp.unwrap_or(now + DEFAULT_SECONDS);
     check_expiry(exp, now, lxm.is_some())?;
-    let account = &auth.account;
     let sealed = app.db.read(|conn| account::sealed_signing_key(conn, account.id)).await?;
     let key = app.secrets.open_signing_key(&account.did, &sealed).map_err(XrpcError::internal)?;
     let token = service::issue(&key, &account.did, &params.aud, lxm, now, exp).map_err(XrpcError::internal)?;
@@ -66,8 +66,8 @@ fn is_audience(aud: &str) -> bool {
         && service.is_none_or(|service| !service.is_empty() && !service.contains(['#', ' ']))
 }
 
-fn check_method(scope: Scope, lxm: Option<&str>) -> Result<(), XrpcError> {
-    if scope == Scope::Takendown && lxm != Some(CREATE_ACCOUNT) {
+fn check_method(power: &Power, lxm: Option<&str>) -> Result<(), XrpcError> {
+    if power.is(Scope::Takendown) && lxm != Some(CREATE_ACCOUNT) {
         return Err(XrpcError::bad_request("InvalidToken", "Bad token scope"));
     }
     let Some(lxm) = lxm else { return Ok(()) };
@@ -75,7 +75,7 @@ fn check_method(scope: Scope, lxm: Option<&str>) -> Result<(), XrpcError> {
         let message = format!("cannot request a service auth token for the following protected method: {lxm}");
         return Err(XrpcError::invalid_request(message));
     }
-    if scope == Scope::AppPass && (methods::is_chat(lxm) || lxm.eq_ignore_ascii_case(CREATE_ACCOUNT)) {
+    if power.is(Scope::AppPass) && (methods::is_chat(lxm) || lxm.eq_ignore_ascii_case(CREATE_ACCOUNT)) {
         let message = format!("insufficient access to request a service auth token for the following method: {lxm}");
         return Err(XrpcError::invalid_request(message));
     }
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_token_never_does_more_than_its_session() {
-        let name = |scope, lxm| check_method(scope, lxm).err().map(|err| err.name().to_owned());
+        let name = |scope, lxm| check_method(&Power::Session(scope), lxm).err().map(|err| err.name().to_owned());
         assert_eq!(name(Scope::Access, Some("chat.bsky.convo.listConvos")), None);
         assert_eq!(name(Scope::AppPassPrivileged, Some("chat.bsky.convo.listConvos")), None);
         assert_eq!(name(Scope::AppPass, Some("chat.bsky.convo.listConvos")).as_deref(), Some("InvalidRequest"));
