@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::scope::{self, Permission};
-use super::sets::{self, SetError};
+use super::sets::{self, ResolvedSet, SetError};
 use super::{Client, OauthError, Prompt, Refusal, Request, ResponseMode};
 use crate::state::App;
 use crate::store::account::{self, Status};
@@ -284,15 +284,17 @@ pub(super) async fn expand_again(app: &App, session: &OauthSession) -> String {
 
 /// Reads scopes and looks up the sets among them.
 async fn items(app: &App, scopes: &str) -> Result<Vec<ScopeItem>, SetError> {
-    let mut items = Vec::new();
+    let (mut items, mut sets) = (Vec::new(), 0);
     for (scope, permission) in scope::parse_known(scopes) {
         let optional = permission != Permission::Atproto;
         let kind = match permission {
             Permission::Include { set, audience } => {
-                let found = sets::resolve(app, &set).await?;
-                let permissions = scope::expand(&set, &found, audience.as_deref());
-                let text = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
-                ScopeKind::Set { title: text(&found.title), detail: text(&found.detail), permissions }
+                sets += 1;
+                if sets > sets::MAX_SETS {
+                    return Err(SetError::TooMany);
+                }
+                let ResolvedSet { title, detail, permissions } = sets::resolve(app, &set, audience.as_deref()).await?;
+                ScopeKind::Set { title, detail, permissions }
             }
             other => ScopeKind::One(other),
         };
