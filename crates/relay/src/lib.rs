@@ -20,6 +20,7 @@ pub mod config;
 mod control;
 mod crawlers;
 mod data_dir;
+mod doctor;
 mod error;
 mod extract;
 mod firehose;

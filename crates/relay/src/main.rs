@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         Command::Account(args) => cli::main_account(&args),
         Command::Code(args) => cli::main_code(&args),
         Command::Verify(args) => cli::main_verify(&args),
+        Command::Doctor(args) => cli::main_doctor(&args),
         Command::Health(args) => cli::main_health(&args),
     }
 }

@@ -7,6 +7,7 @@ pub mod account;
 pub mod code;
 pub mod config;
 pub mod dev;
+pub mod doctor;
 mod error;
 pub mod health;
 pub mod serve;
@@ -47,6 +48,8 @@ pub enum Command {
     Code(code::CodeArgs),
     /// Check that everything that is stored is whole and agrees, whether the server runs or not
     Verify(verify::VerifyArgs),
+    /// Look whether all that the server stands on is well, and say what to do where it is not
+    Doctor(doctor::DoctorArgs),
     /// Ask a running server whether it is well; for container health checks
     Health(health::HealthArgs),
 }
@@ -98,17 +101,25 @@ pub fn main_code(args: &code::CodeArgs) -> ExitCode {
     finish(in_runtime(code::run(args, process_env())))
 }
 
-/// Runs `relay verify`.
-pub fn main_verify(args: &verify::VerifyArgs) -> ExitCode {
-    let mut outcome = verify::Outcome::Sound;
-    let result = in_runtime(async {
-        outcome = verify::run(args, process_env()).await?;
-        Ok(())
-    });
-    if result.is_ok() { ExitCode::from(outcome.exit_code()) } else { finish(result) }
+/// Runs `relay doctor`.
+pub fn main_doctor(args: &doctor::DoctorArgs) -> ExitCode {
+    finish_looking(in_runtime(doctor::run(args, process_env())))
 }
 
-fn in_runtime(verb: impl Future<Output = Result<(), CliError>>) -> Result<(), CliError> {
+/// Runs `relay verify`.
+pub fn main_verify(args: &verify::VerifyArgs) -> ExitCode {
+    finish_looking(in_runtime(verify::run(args, process_env())))
+}
+
+/// Ends a verb that looks for what is wrong: what it found is its exit code.
+fn finish_looking(result: Result<verify::Outcome, CliError>) -> ExitCode {
+    match result {
+        Ok(outcome) => ExitCode::from(outcome.exit_code()),
+        Err(err) => finish(Err(err)),
+    }
+}
+
+fn in_runtime<T>(verb: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(verb);
     // Blocking work that nobody waits for any more, such as a look-up of a name, does not hold the process up.
@@ -185,6 +196,7 @@ mod tests {
             "relay code show alice@example.com --json",
             "relay verify --account alice.test --json --no-blobs --no-identities",
             "relay verify --budget 30s --quick",
+            "relay doctor --json --fix --config relay.toml",
             "relay health --url http://127.0.0.1:2583",
         ] {
             assert!(parse(line.split(' ')).is_ok(), "{line}");

@@ -126,6 +126,15 @@ impl Mailer {
         })
     }
 
+    /// Connects to the mail server and logs in, without sending anything; returns its name and why that failed. `None` without
+    /// a mail server.
+    pub(crate) async fn test(&self) -> Option<(String, Result<(), String>)> {
+        match &self.ordinary {
+            Route::Smtp(route) => Some(route.test().await),
+            Route::Outbox(_) | Route::Nowhere => None,
+        }
+    }
+
     /// Takes a place.
     ///
     /// # Errors

@@ -17,6 +17,8 @@ use crate::config::{Config, MailRoute, MailTls};
 pub(super) struct SmtpRoute {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
+    /// The mail server.
+    server: String,
     /// The part of message ids after the `@`.
     host: String,
 }
@@ -46,7 +48,18 @@ impl SmtpRoute {
         if from.name.is_none() {
             from.name = Some(config.server.service_name.clone());
         }
-        Ok(Self { transport: builder.build(), from, host: own_host })
+        Ok(Self { transport: builder.build(), from, server: host.to_owned(), host: own_host })
+    }
+
+    /// Connects and logs in; returns the name of the mail server and why that failed.
+    pub(super) async fn test(&self) -> (String, Result<(), String>) {
+        let tested = match tokio::time::timeout(PATIENCE, self.transport.test_connection()).await {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false)) => Err("it ended the conversation".to_owned()),
+            Ok(Err(err)) => Err(reason(&err, self.from.email.as_ref())),
+            Err(_) => Err(format!("it did not answer within {} s", PATIENCE.as_secs())),
+        };
+        (self.server.clone(), tested)
     }
 
     /// Hands a letter to the mail server.

@@ -12,6 +12,7 @@ mod clock;
 mod crash;
 mod crawlers;
 mod disk;
+mod doctor;
 mod email;
 mod firehose;
 mod hostile;

@@ -102,6 +102,14 @@ impl Process {
         self.address
     }
 
+    /// Returns the address of the PLC directory that the server brought.
+    pub(crate) fn plc_address(&self) -> SocketAddr {
+        match &self.directory {
+            Directory::Own(address) => *address,
+            Directory::At(url) => panic!("the directory is another's, at {url}"),
+        }
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

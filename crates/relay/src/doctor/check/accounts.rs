@@ -1,0 +1,83 @@
+//! `account.handle`, `account.did`: whether the world finds the accounts here.
+
+use crate::doctor::facts::{AccountFacts, Facts};
+use crate::doctor::finding::Finding;
+
+pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
+    let accounts = match &facts.accounts {
+        Ok(accounts) => accounts,
+        Err(reason) => {
+            findings.push(Finding::skipped("account.did", format!("The accounts were not looked at: {reason}.")));
+            return;
+        }
+    };
+    if accounts.is_empty() {
+        findings.push(Finding::notice(
+            "account.did",
+            "There is no account yet.",
+            "Make one: `relay account create alice.pds.example.com --email alice@example.com`.",
+        ));
+        return;
+    }
+    let before = findings.len();
+    for account in accounts {
+        findings.extend(did(facts, account));
+        // No DNS has the names of a server for this machine alone.
+        let named_here = |domain: &String| account.handle.as_str().ends_with(domain.as_str());
+        if !(facts.setup.local && facts.setup.handle_domains.iter().any(named_here)) {
+            findings.extend(handle(account));
+        }
+    }
+    if findings.len() == before {
+        findings.push(Finding::good("account.did", format!("{} accounts are found by handle and DID.", accounts.len())));
+    }
+}
+
+fn did(facts: &Facts, account: &AccountFacts) -> Option<Finding> {
+    const ID: &str = "account.did";
+    let (did, own) = (&account.did, facts.setup.public_url.as_str());
+    match &account.document {
+        Err(reason) => Some(Finding::error(
+            ID,
+            format!("The document of {did} cannot be had: {reason}."),
+            "For did:plc the PLC directory has to answer; for did:web, the account's own host.",
+        )),
+        Ok((Some(endpoint), _)) if endpoint.trim_end_matches('/') == own => match &account.document {
+            Ok((_, Some(handle))) if *handle != account.handle => Some(Finding::warning(
+                ID,
+                format!("The document of {did} has the handle {handle}, and this server {}.", account.handle),
+                "Set the handle again in the app, so that both say the same.",
+            )),
+            _ => None,
+        },
+        Ok((endpoint, _)) => Some(Finding::error(
+            ID,
+            format!(
+                "The document of {did} ({}) says that the account is at {}.",
+                account.handle,
+                endpoint.as_deref().unwrap_or("no server")
+            ),
+            "If the account moved away, deactivate it here. If this server moved, update its DID: docs/OPERATIONS.md.",
+        )),
+    }
+}
+
+fn handle(account: &AccountFacts) -> Option<Finding> {
+    const ID: &str = "account.handle";
+    let (did, handle) = (&account.did, &account.handle);
+    match &account.resolved {
+        Ok(resolved) if resolved == did => None,
+        Ok(resolved) => Some(Finding::error(
+            ID,
+            format!("The handle {handle} leads to {resolved}, and not to {did}."),
+            "Somebody else's DNS row or file has the name. Change it there, or choose another handle.",
+        )),
+        Err(reason) => Some(Finding::error(
+            ID,
+            format!("The handle {handle} leads nowhere, so apps show it as invalid: {reason}."),
+            format!(
+                "Under a domain of this server *.DOMAIN has to lead here. For an own domain write the DNS row `_atproto.{handle}. TXT \"did={did}\"`."
+            ),
+        )),
+    }
+}

@@ -1,0 +1,42 @@
+//! `ip.address`: whether this machine can be reached from outside at all.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::doctor::facts::Facts;
+use crate::doctor::finding::Finding;
+use crate::identity::address::is_global_unicast;
+
+pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
+    const ID: &str = "ip.address";
+    if facts.setup.local {
+        return;
+    }
+    let own = [facts.addresses.v4, facts.addresses.v6];
+    let shown: Vec<String> = own.iter().flatten().map(ToString::to_string).collect();
+    findings.push(match facts.addresses.v4 {
+        _ if shown.is_empty() => Finding::error(
+            ID,
+            "This machine has no way to the network.",
+            "Check its cable or Wi-Fi, and that it gets an address.",
+        ),
+        Some(IpAddr::V4(v4)) if is_carrier_grade(v4) && facts.addresses.v6.is_none() => Finding::warning(
+            ID,
+            format!("The address {v4} is shared among customers of the provider, so nobody can call this machine by it."),
+            "Ask the provider for a public IPv4 address or for IPv6, or put a small rented server or a tunnel in front.",
+        ),
+        _ if own.iter().flatten().any(|address| is_global_unicast(*address)) => {
+            Finding::good(ID, format!("This machine has a public address ({}).", shown.join(", ")))
+        }
+        _ => Finding::notice(
+            ID,
+            format!("This machine is behind a router; its own address is {}.", shown.join(", ")),
+            "The router has to pass ports 443 and 80 on to it (\"port forwarding\").",
+        ),
+    });
+}
+
+/// RFC 6598.
+fn is_carrier_grade(address: Ipv4Addr) -> bool {
+    let [first, second, ..] = address.octets();
+    first == 100 && second & 0xc0 == 64
+}

@@ -1,0 +1,32 @@
+//! `clock`: whether this machine's clock agrees with others'.
+
+use crate::doctor::facts::Facts;
+use crate::doctor::finding::Finding;
+
+/// Tokens and records of others seem to come from the future beyond this.
+const WARNING_MILLIS: i64 = 5_000;
+const ERROR_MILLIS: i64 = 30_000;
+
+pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
+    let mut ahead: Vec<i64> = facts.clocks.iter().map(|(_, ahead)| *ahead).collect();
+    ahead.sort_unstable();
+    // The middle one: a single host with a wrong clock is not believed.
+    let Some(&ahead) = ahead.get(ahead.len() / 2) else {
+        findings.push(Finding::skipped("clock", "No other host told the time."));
+        return;
+    };
+    let hosts = facts.clocks.iter().map(|(host, _)| host.as_str()).collect::<Vec<_>>().join(", ");
+    let off = ahead.abs();
+    if off < WARNING_MILLIS {
+        findings.push(Finding::good("clock", format!("The clock agrees with that of {hosts}.")));
+        return;
+    }
+    let direction = if ahead > 0 { "fast" } else { "slow" };
+    let sentence = format!("The clock of this machine is {} s {direction}, compared with {hosts}.", off / 1000);
+    let remedy = "Set it by the network: `sudo timedatectl set-ntp true` on Linux, Settings > General > Date & Time on macOS.";
+    findings.push(if off < ERROR_MILLIS {
+        Finding::warning("clock", sentence, remedy)
+    } else {
+        Finding::error("clock", sentence, remedy)
+    });
+}

@@ -1,0 +1,84 @@
+//! `disk.perm`, `disk.space`, `disk.sync`: the data folder.
+
+use std::fmt::Write as _;
+
+use crate::doctor::facts::{Facts, FolderState};
+use crate::doctor::finding::Finding;
+
+const GIB: u64 = 1 << 30;
+/// Below these, in bytes or as a share of the disk, whichever is less demanding of a big disk.
+const SPACE_WARNING: (u64, f64) = (2 * GIB, 0.05);
+const SPACE_ERROR: (u64, f64) = (GIB / 2, 0.025);
+/// A write waits this long for the disk at least; above it people notice.
+const SLOW_SYNC_MICROS: u64 = 100_000;
+
+pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
+    let path = facts.folder.path.display();
+    match &facts.folder.state {
+        FolderState::Absent => {
+            findings.push(Finding::notice(
+                "disk.perm",
+                format!("The data folder {path} does not exist yet."),
+                "The server makes it when it first starts.",
+            ));
+            findings.push(Finding::skipped("disk.space", "The disk is looked at once the data folder is there."));
+        }
+        FolderState::Unwritable(reason) => {
+            findings.push(Finding::error(
+                "disk.perm",
+                format!("Nothing can be written to the data folder {path}: {reason}."),
+                "Run this as the user of the server. If it is that user, give it the folder: `chown -R USER FOLDER`.",
+            ));
+            findings.push(Finding::skipped("disk.space", "The disk is looked at once the data folder can be written to."));
+        }
+        FolderState::Writable { open, space, sync_micros } => {
+            findings.push(permissions(&path.to_string(), open));
+            findings.push(free_space(*space));
+            findings.push(sync(*sync_micros));
+        }
+    }
+}
+
+fn permissions(path: &str, open: &[(std::path::PathBuf, u32)]) -> Finding {
+    let Some((first, mode)) = open.first() else {
+        return Finding::good("disk.perm", format!("The data folder {path} is writable, and private."));
+    };
+    let mut sentence = format!("Other users of this machine can get at {} (mode {:04o})", first.display(), mode & 0o7777);
+    if open.len() > 1 {
+        write!(sentence, " and {} more files of the data folder", open.len() - 1).expect("a String takes all text");
+    }
+    sentence.push('.');
+    Finding::error("disk.perm", sentence, format!("Run `relay doctor --fix`, or `chmod -R go= {path}`.")).fixable()
+}
+
+fn free_space(space: Option<(u64, u64)>) -> Finding {
+    let Some((free, total)) = space else {
+        return Finding::skipped("disk.space", "The system does not tell how much space is left.");
+    };
+    let below = |(bytes, share): (u64, f64)| free < bytes && (free as f64) < total as f64 * share || free < bytes / 4;
+    let sentence = format!("{} of {} are free on the disk.", gib(free), gib(total));
+    let remedy = "Make space, or move the data folder to a bigger disk: when it is full, nobody can post.";
+    if below(SPACE_ERROR) {
+        Finding::error("disk.space", sentence, remedy)
+    } else if below(SPACE_WARNING) {
+        Finding::warning("disk.space", sentence, remedy)
+    } else {
+        Finding::good("disk.space", sentence)
+    }
+}
+
+fn sync(micros: u64) -> Finding {
+    let sentence = format!("The disk takes {:.1} ms to make a write durable.", micros as f64 / 1000.0);
+    if micros < SLOW_SYNC_MICROS {
+        return Finding::good("disk.sync", sentence);
+    }
+    Finding::warning(
+        "disk.sync",
+        sentence,
+        "Every post waits for that. Use a disk in this machine, not one over the network or a memory card.",
+    )
+}
+
+fn gib(bytes: u64) -> String {
+    format!("{:.1} GiB", bytes as f64 / GIB as f64)
+}

@@ -1,0 +1,11 @@
+//! The checks, each a pure function of the facts and of what was found before.
+
+pub(super) mod accounts;
+pub(super) mod address;
+pub(super) mod clock;
+pub(super) mod dns;
+pub(super) mod folder;
+pub(super) mod mail;
+pub(super) mod public;
+pub(super) mod server;
+pub(super) mod services;

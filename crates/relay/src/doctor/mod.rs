@@ -1,0 +1,40 @@
+//! `relay doctor`: whether what the server stands on is as it must be, and what to do where it is not.
+//!
+//! [`probe`] looks at the machine and the network and writes [`Facts`]; [`evaluate`] is pure and turns them into findings, in
+//! the order in which one depends on another. So every sentence is tested without a network.
+
+mod check;
+mod facts;
+mod finding;
+mod fix;
+pub(crate) mod probe;
+
+pub(crate) use facts::Facts;
+pub(crate) use finding::{Finding, Outcome};
+pub(crate) use fix::fix;
+
+/// Returns what the facts mean, one finding for each check, in order of dependency.
+pub(crate) fn evaluate(facts: &Facts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    check::folder::evaluate(facts, &mut findings);
+    check::clock::evaluate(facts, &mut findings);
+    check::server::evaluate(facts, &mut findings);
+    check::address::evaluate(facts, &mut findings);
+    check::dns::evaluate(facts, &mut findings);
+    check::public::evaluate(facts, &mut findings);
+    check::accounts::evaluate(facts, &mut findings);
+    check::services::evaluate(facts, &mut findings);
+    check::mail::evaluate(facts, &mut findings);
+    findings
+}
+
+/// Whether all checks with these ids went well or were only noticed; a check that did not happen did not go well.
+fn stands(findings: &[Finding], ids: &[&str]) -> bool {
+    ids.iter().all(|id| {
+        findings.iter().any(|finding| finding.id == *id)
+            && findings.iter().filter(|finding| finding.id == *id).all(|finding| finding.outcome <= Outcome::Warning)
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! The data folder and its disk.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crate::doctor::facts::{Folder, FolderState};
+
+/// Most files of a folder that are named.
+const MAX_FILES: usize = 100;
+
+pub(super) async fn look(path: &Path) -> Folder {
+    let path = path.to_owned();
+    let looked = {
+        let path = path.clone();
+        tokio::task::spawn_blocking(move || state(&path)).await
+    };
+    let state = looked.unwrap_or_else(|err| FolderState::Unwritable(err.to_string()));
+    Folder { path, state }
+}
+
+fn state(path: &Path) -> FolderState {
+    if !path.exists() {
+        return FolderState::Absent;
+    }
+    match time_a_write(path) {
+        Ok(sync_micros) => FolderState::Writable { open: open_files(path), space: space(path), sync_micros },
+        Err(err) => FolderState::Unwritable(err.to_string()),
+    }
+}
+
+/// Writes a page to a file of its own, makes it durable, and returns how long that took.
+fn time_a_write(folder: &Path) -> std::io::Result<u64> {
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(&[0; 4096])?;
+    let begun = Instant::now();
+    file.as_file().sync_all()?;
+    Ok(begun.elapsed().as_micros() as u64)
+}
+
+#[cfg(unix)]
+fn open_files(folder: &Path) -> Vec<(PathBuf, u32)> {
+    use std::os::unix::fs::PermissionsExt as _;
+    // In a private folder the rights of files matter to backups only, which copy them as they are; so those with secrets count.
+    let secret = |entry: &std::fs::DirEntry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        name == "master.key" || name.starts_with("relay.sqlite")
+    };
+    let inside = std::fs::read_dir(folder).into_iter().flatten().flatten().filter(secret).map(|entry| entry.path());
+    let mode = |path: PathBuf| {
+        let mode = std::fs::metadata(&path).ok()?.permissions().mode();
+        Some((path, mode))
+    };
+    let others_may = |(_, mode): &(PathBuf, u32)| mode & 0o077 != 0;
+    std::iter::once(folder.to_owned()).chain(inside).filter_map(mode).filter(others_may).take(MAX_FILES).collect()
+}
+
+#[cfg(not(unix))]
+fn open_files(_: &Path) -> Vec<(PathBuf, u32)> {
+    Vec::new()
+}
+
+/// Returns the bytes that this user may still use and the size of the file system.
+#[cfg(unix)]
+fn space(path: &Path) -> Option<(u64, u64)> {
+    let stat = rustix::fs::statvfs(path).ok()?;
+    Some((stat.f_bavail.saturating_mul(stat.f_frsize), stat.f_blocks.saturating_mul(stat.f_frsize)))
+}
+
+#[cfg(not(unix))]
+fn space(_: &Path) -> Option<(u64, u64)> {
+    None
+}

@@ -1,0 +1,31 @@
+//! The server's process and its address.
+
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
+
+use crate::config;
+use crate::doctor::facts::ServerFacts;
+
+pub(super) async fn look(server: &config::Server, running: bool) -> ServerFacts {
+    let bind = *server.bind.first().expect("a server without an address to listen on is refused");
+    if running {
+        return ServerFacts::Answers;
+    }
+    tokio::task::spawn_blocking(move || free(bind)).await.unwrap_or_else(|err| refused(bind, &err.to_string()))
+}
+
+/// Looks whether a server could have the address.
+fn free(bind: SocketAddr) -> ServerFacts {
+    let address = bind.to_string();
+    match TcpListener::bind(bind) {
+        Ok(_) => ServerFacts::Stopped { address },
+        Err(err) if err.kind() == ErrorKind::AddrInUse => {
+            ServerFacts::Occupied { address, by: super::owner::of_port(bind.port()) }
+        }
+        Err(err) => refused(bind, &err.to_string()),
+    }
+}
+
+fn refused(bind: SocketAddr, reason: &str) -> ServerFacts {
+    ServerFacts::Refused { address: bind.to_string(), reason: reason.to_owned() }
+}

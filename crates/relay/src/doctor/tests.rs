@@ -1,0 +1,231 @@
+//! Every sentence of the doctor, from facts that are made up.
+
+#![expect(clippy::unwrap_used, reason = "a test panics when what it relies on is not so, helpers included")]
+
+use std::path::PathBuf;
+
+use super::facts::{
+    AccountFacts, Addresses, DnsFacts, Folder, FolderState, MailFacts, Public, ServerFacts, ServiceFacts, Setup,
+};
+use super::*;
+
+const DAY: i64 = 24 * 60 * 60 * 1000;
+
+/// A server on which all is well.
+fn well() -> Facts {
+    let own = "203.0.114.7".parse().unwrap();
+    let service: common::Did = "did:web:pds.example.com".parse().unwrap();
+    let did: common::Did = "did:plc:ewvi7nxzyoun6zhxrhs64oiz".parse().unwrap();
+    let handle: common::Handle = "alice.pds.example.com".parse().unwrap();
+    Facts {
+        setup: Setup {
+            public_url: "https://pds.example.com".into(),
+            host: "pds.example.com".into(),
+            local: false,
+            handle_domains: vec![".pds.example.com".into()],
+        },
+        folder: Folder {
+            path: "/var/lib/relay".into(),
+            state: FolderState::Writable { open: Vec::new(), space: Some((50 << 30, 100 << 30)), sync_micros: 900 },
+        },
+        clocks: vec![("plc.directory".into(), 300), ("api.example.com".into(), -200), ("odd.example.com".into(), 90_000)],
+        server: ServerFacts::Answers,
+        addresses: Addresses { v4: Some(own), v6: None },
+        dns: Some(DnsFacts {
+            host: vec![("1.1.1.1".into(), Ok(vec![own])), ("9.9.9.9".into(), Ok(vec![own]))],
+            wildcards: vec![("doctor-1.pds.example.com".into(), Ok(vec![own]))],
+        }),
+        public: Some(Public {
+            certificate: Some(Ok(60 * DAY)),
+            now_millis: 0,
+            service: Ok(service.clone()),
+            own_service: service,
+            websocket: Ok(()),
+        }),
+        accounts: Ok(vec![AccountFacts {
+            did: did.clone(),
+            handle: handle.clone(),
+            resolved: Ok(did),
+            document: Ok((Some("https://pds.example.com".into()), Some(handle))),
+        }]),
+        services: vec![ServiceFacts { id: "plc", name: "PLC directory", url: "https://plc.directory".into(), problem: None }],
+        mail: MailFacts::Works { host: "mail.example.com".into() },
+    }
+}
+
+/// What is not good in the facts, as the operator reads it.
+fn told(facts: &Facts) -> String {
+    let bad: Vec<_> = evaluate(facts).into_iter().filter(|finding| finding.outcome != Outcome::Good).collect();
+    let lines = bad.iter().map(|found| format!("{:?} {}: {}\n  {}\n", found.outcome, found.id, found.sentence, found.remedy));
+    lines.collect::<Vec<_>>().concat()
+}
+
+fn changed(change: impl FnOnce(&mut Facts)) -> String {
+    let mut facts = well();
+    change(&mut facts);
+    told(&facts)
+}
+
+#[test]
+fn a_server_that_is_well_has_nothing_to_do() {
+    assert_eq!(told(&well()), "");
+    let findings = evaluate(&well());
+    let ids: Vec<_> = findings.iter().map(|finding| finding.id).collect();
+    assert_eq!(
+        ids,
+        [
+            "disk.perm",
+            "disk.space",
+            "disk.sync",
+            "clock",
+            "server",
+            "ip.address",
+            "dns.host",
+            "dns.wildcard",
+            "tls.certificate",
+            "http.health",
+            "http.websocket",
+            "account.did",
+            "plc",
+            "mail"
+        ]
+    );
+}
+
+#[test]
+fn what_follows_from_something_else_is_not_reported_twice() {
+    let text = changed(|facts| {
+        let dns = facts.dns.as_mut().unwrap();
+        for answer in &mut dns.host {
+            answer.1 = Err("there is no such DNS record".into());
+        }
+        dns.wildcards[0].1 = Err("there is no such DNS record".into());
+        facts.public.as_mut().unwrap().service = Err("there is no such DNS record".into());
+    });
+    assert_eq!(text.matches("Error").count(), 1, "{text}");
+    assert!(
+        text.starts_with("Error dns.host: pds.example.com has no address (1.1.1.1: there is no such DNS record; "),
+        "{text}"
+    );
+    assert!(text.contains("At your DNS provider, write `pds.example.com. A 203.0.114.7`."), "{text}");
+    assert_eq!(text.matches("Skipped").count(), 4, "{text}");
+}
+
+#[test]
+fn a_single_host_with_a_wrong_clock_is_not_believed() {
+    assert_eq!(changed(|facts| facts.clocks.truncate(2)), "");
+    let text = changed(|facts| facts.clocks = vec![("a.example".into(), -240_000), ("b.example".into(), -241_000)]);
+    assert!(
+        text.starts_with("Error clock: The clock of this machine is 240 s slow, compared with a.example, b.example."),
+        "{text}"
+    );
+    let text = changed(|facts| facts.clocks = vec![("a.example".into(), 6_000)]);
+    assert!(text.starts_with("Warning clock: The clock of this machine is 6 s fast"), "{text}");
+    assert!(changed(|facts| facts.clocks.clear()).starts_with("Skipped clock"));
+}
+
+#[test]
+fn the_disk() {
+    let with_space = |free: u64, total: u64| {
+        changed(|facts| {
+            let FolderState::Writable { space, .. } = &mut facts.folder.state else { unreachable!() };
+            *space = Some((free << 20, total << 20));
+        })
+    };
+    assert_eq!(with_space(3 << 10, 100 << 10), "", "three gigabytes are enough for now, however big the disk");
+    assert!(with_space(1500, 40 << 10).starts_with("Warning disk.space: 1.5 GiB of 40.0 GiB are free"));
+    assert!(with_space(300, 40 << 10).starts_with("Error disk.space"));
+    assert!(with_space(100, 1 << 10).starts_with("Error disk.space"), "on a small disk too");
+    let text = changed(|facts| {
+        let FolderState::Writable { open, .. } = &mut facts.folder.state else { unreachable!() };
+        *open = vec![(PathBuf::from("/var/lib/relay/master.key"), 0o100_644), (PathBuf::from("/var/lib/relay"), 0o40_755)];
+    });
+    assert!(
+        text.starts_with(
+            "Error disk.perm: Other users of this machine can get at /var/lib/relay/master.key (mode 0644) and 1 more files"
+        ),
+        "{text}"
+    );
+    assert!(changed(|facts| facts.folder.state = FolderState::Absent).starts_with("Notice disk.perm"));
+    let text = changed(|facts| facts.folder.state = FolderState::Unwritable("Read-only file system (os error 30)".into()));
+    assert!(text.starts_with("Error disk.perm: Nothing can be written to the data folder /var/lib/relay: Read-only"), "{text}");
+    let text = changed(|facts| {
+        let FolderState::Writable { sync_micros, .. } = &mut facts.folder.state else { unreachable!() };
+        *sync_micros = 400_000;
+    });
+    assert!(text.starts_with("Warning disk.sync: The disk takes 400.0 ms to make a write durable."), "{text}");
+}
+
+#[test]
+fn addresses_and_names() {
+    let text = changed(|facts| facts.addresses = Addresses { v4: Some("100.70.1.2".parse().unwrap()), v6: None });
+    assert!(text.starts_with("Warning ip.address: The address 100.70.1.2 is shared among customers"), "{text}");
+    let text = changed(|facts| facts.addresses = Addresses { v4: Some("192.168.1.2".parse().unwrap()), v6: None });
+    assert!(text.starts_with("Notice ip.address: This machine is behind a router"), "{text}");
+    assert!(changed(|facts| facts.addresses = Addresses::default()).starts_with("Error ip.address"));
+
+    let text = changed(|facts| facts.addresses.v4 = Some("198.52.100.9".parse().unwrap()));
+    assert!(
+        text.starts_with("Warning dns.host: pds.example.com leads to 203.0.114.7, and this machine has 198.52.100.9."),
+        "{text}"
+    );
+    let text = changed(|facts| facts.dns.as_mut().unwrap().host[1].1 = Ok(vec!["192.168.1.2".parse().unwrap()]));
+    assert!(text.starts_with("Error dns.host: pds.example.com leads to 192.168.1.2, which only the local network"), "{text}");
+    let text = changed(|facts| facts.dns.as_mut().unwrap().host[1].1 = Err("there is no such DNS record".into()));
+    assert!(text.starts_with("Warning dns.host: pds.example.com is known to some DNS servers only (9.9.9.9"), "{text}");
+    let text = changed(|facts| facts.dns.as_mut().unwrap().wildcards[0].1 = Ok(Vec::new()));
+    assert!(text.starts_with("Error dns.wildcard: Names under pds.example.com have no address"), "{text}");
+    assert!(text.contains("`*.pds.example.com. A 203.0.114.7`"), "{text}");
+}
+
+#[test]
+fn the_server_by_its_public_name() {
+    let text = changed(|facts| facts.public.as_mut().unwrap().certificate = Some(Err("certificate expired".into())));
+    assert!(
+        text.starts_with("Error tls.certificate: No safe connection to pds.example.com can be made: certificate"),
+        "{text}"
+    );
+    assert_eq!(text.matches("Skipped").count(), 2, "{text}");
+    let text = changed(|facts| facts.public.as_mut().unwrap().certificate = Some(Ok(3 * DAY)));
+    assert!(text.starts_with("Warning tls.certificate: The certificate of pds.example.com ends in 3 days"), "{text}");
+    let text = changed(|facts| facts.public.as_mut().unwrap().service = Ok("did:web:other.example".parse().unwrap()));
+    assert!(text.starts_with("Error http.health: At https://pds.example.com another server answers, did:web:other"), "{text}");
+    let text = changed(|facts| facts.public.as_mut().unwrap().websocket = Err("the answer was status 400".into()));
+    assert!(text.starts_with("Error http.websocket: The event stream cannot be subscribed to"), "{text}");
+}
+
+#[test]
+fn processes_accounts_services_and_mail() {
+    let text = changed(|facts| {
+        facts.server = ServerFacts::Occupied { address: "0.0.0.0:443".into(), by: Some("nginx (process 12)".into()) };
+    });
+    assert!(text.starts_with("Error server: 0.0.0.0:443 is taken by nginx (process 12)."), "{text}");
+    assert!(changed(|facts| facts.server = ServerFacts::Stopped { address: "x".into() }).starts_with("Error server"));
+
+    let account = |change: fn(&mut AccountFacts)| changed(|facts| change(&mut facts.accounts.as_mut().unwrap()[0]));
+    let text = account(|account| account.resolved = Err("there is no such DNS record".into()));
+    assert!(text.starts_with("Error account.handle: The handle alice.pds.example.com leads nowhere"), "{text}");
+    let text = account(|account| account.document = Ok((Some("https://other.example".into()), None)));
+    assert!(text.contains("says that the account is at https://other.example."), "{text}");
+    let text = account(|account| account.document = Ok((Some("https://pds.example.com".into()), "bob.example".parse().ok())));
+    assert!(text.starts_with("Warning account.did: The document of did:plc:"), "{text}");
+    assert!(changed(|facts| facts.accounts = Ok(Vec::new())).starts_with("Notice account.did: There is no account yet."));
+
+    let text = changed(|facts| facts.services[0].problem = Some("it cannot be reached".into()));
+    assert!(text.starts_with("Error plc: The PLC directory at https://plc.directory does not answer: it cannot"), "{text}");
+    let text = changed(|facts| {
+        facts.mail = MailFacts::Fails { host: "mail.example.com".into(), reason: "535 wrong password".into() };
+    });
+    assert!(text.starts_with("Error mail: The mail server mail.example.com cannot be used: 535 wrong password."), "{text}");
+    assert!(changed(|facts| facts.mail = MailFacts::NotConfigured).starts_with("Notice mail"));
+}
+
+#[test]
+fn a_server_for_this_machine_alone_needs_no_names() {
+    let text = changed(|facts| {
+        facts.setup.local = true;
+        facts.dns = None;
+        facts.public.as_mut().unwrap().certificate = None;
+    });
+    assert!(text.starts_with("Notice dns.host") && text.lines().count() == 2, "{text}");
+}
