@@ -22,7 +22,8 @@ struct Page<'a> {
     /// What to type, in a sentence.
     lead: &'a str,
     backup_codes: bool,
-    mail_codes: bool,
+    /// What the button says that sends a code by mail.
+    send_mail: Option<&'static str>,
     step: &'a str,
     to: &'a Destination,
     /// To begin anew.
@@ -37,7 +38,7 @@ fn page<'a>(visitor: &Visitor, methods: &[Method], step: &'a str, to: &'a Destin
         problem: None,
         lead: if has(Method::Totp) { t.totp } else { t.mail },
         backup_codes: has(Method::BackupCode),
-        mail_codes: has(Method::MailCode),
+        send_mail: has(Method::MailCode).then_some(if has(Method::Totp) { t.send_mail } else { t.send_again }),
         step,
         to,
         back: to.via("/account/sign-in", &[("another", "1")]),

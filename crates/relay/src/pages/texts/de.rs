@@ -65,15 +65,16 @@ pub(crate) const TEXTS: Texts = Texts {
         backup: "Ein Ersatzcode geht auch.",
         submit: "Anmelden",
         send_mail: "Code stattdessen per E-Mail senden",
+        send_again: "Noch einen Code senden",
         back: "Zurück zur Anmeldung",
-        wrong: "Dieser Code stimmt nicht oder wurde schon benutzt. Geben Sie den ein, der jetzt gezeigt wird.",
+        wrong: "Dieser Code stimmt nicht, ist zu alt oder wurde schon benutzt. Prüfen Sie ihn und versuchen Sie es noch einmal.",
         too_many: "Zu viele falsche Codes. Warten Sie eine Minute oder nehmen Sie einen Ersatzcode.",
     },
     authorize: Authorize {
         choose_title: "Konto wählen",
         other_account: "Anderes Konto verwenden",
         title: |app| format!("Darf {app} Ihr Konto verwenden?"),
-        development: "Eine App auf Ihrem eigenen Gerät, in Entwicklung",
+        development: "auf Ihrem eigenen Gerät",
         as_account: "Sie sind",
         not_you: "Wechseln",
         untick: "Nehmen Sie das Häkchen weg, wo Sie etwas nicht erlauben wollen. \

@@ -93,6 +93,7 @@ pub(crate) struct SignInCode {
     pub(crate) backup: &'static str,
     pub(crate) submit: &'static str,
     pub(crate) send_mail: &'static str,
+    pub(crate) send_again: &'static str,
     pub(crate) back: &'static str,
     pub(crate) wrong: &'static str,
     pub(crate) too_many: &'static str,
