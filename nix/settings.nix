@@ -57,6 +57,9 @@ in
     reader_cache = setting size "SQLite's page cache of each connection that reads.";
     readers = setting number "How many connections read from the database.";
     writer_queue = setting number "How many writes may wait for the database.";
+    verify = setting types.bool "Whether the server verifies what is stored by itself.";
+    verify_every = setting duration "How often the server verifies what is stored.";
+    verify_rate = setting size "How much the server reads in a second, at most, while it verifies what is stored.";
   };
 
   identity = {

@@ -72,13 +72,9 @@ impl DataDir {
                 if self.database().exists() {
                     return Err(DataDirError::MasterKeyMissing { path: file.to_owned() });
                 }
-                let key = crate::random::bytes::<32>();
-                let mut out = private_file().create_new(true).open(file).map_err(failed)?;
-                writeln!(out, "{}", data_encoding::HEXLOWER.encode(&key)).map_err(failed)?;
-                // Before anything is sealed under it: a key that a loss of power takes away would take everything with it.
-                out.sync_all().map_err(failed)?;
-                File::open(&self.path).and_then(|dir| dir.sync_all()).map_err(failed)?;
-                Ok(MasterKey::from_bytes(key))
+                let key = MasterKey::from_bytes(crate::random::bytes());
+                write_master_key(file, &key).map_err(failed)?;
+                Ok(key)
             }
             read => read,
         }
@@ -91,6 +87,18 @@ pub(crate) fn read_master_key(file: &Path) -> Result<MasterKey, DataDirError> {
     let not_a_key = || DataDirError::MasterKey { path: file.to_owned() };
     let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(text.trim().as_bytes()).map_err(|_| not_a_key())?;
     Ok(MasterKey::from_bytes(bytes.try_into().map_err(|_| not_a_key())?))
+}
+
+/// Writes a master key to a new file, and returns when it is durable: a key that a loss of power takes away would take everything
+/// with it that is sealed under it.
+pub(crate) fn write_master_key(file: &Path, key: &MasterKey) -> io::Result<()> {
+    let mut out = private_file().create_new(true).open(file)?;
+    writeln!(out, "{}", data_encoding::HEXLOWER.encode(key.as_bytes()))?;
+    out.sync_all()?;
+    match file.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+        Some(dir) => File::open(dir)?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 fn private_file() -> OpenOptions {

@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         Command::Config(args) => cli::main_config(&args),
         Command::Account(args) => cli::main_account(&args),
         Command::Code(args) => cli::main_code(&args),
+        Command::Rotate(args) => cli::main_rotate(&args),
         Command::Verify(args) => cli::main_verify(&args),
         Command::Doctor(args) => cli::main_doctor(&args),
         Command::Health(args) => cli::main_health(&args),

@@ -4,6 +4,7 @@
 //! did:plc, and the secret that session tokens are signed with. The contexts below are part of the format: what was sealed
 //! for one purpose, or for one account, does not open for another.
 
+pub(crate) mod rotate;
 pub(crate) mod sealed;
 
 use std::sync::Arc;
@@ -75,6 +76,20 @@ impl Secrets {
         mac.update(b"secret for\0");
         mac.update(purpose.as_bytes());
         mac.finalize().into_bytes().into()
+    }
+
+    /// Returns the key under which everything is sealed, for whoever changes it.
+    pub(crate) fn master(&self) -> &MasterKey {
+        &self.master
+    }
+
+    /// Seals a key of the server itself, which is kept under `name`.
+    pub(crate) fn seal_server_key(&self, name: &str, key: &SigningKey) -> Vec<u8> {
+        seal::seal(&self.master, name, &*key.to_bytes(), crate::random::bytes())
+    }
+
+    pub(crate) fn open_server_key(&self, name: &str, sealed: &[u8]) -> Result<Zeroizing<[u8; 32]>, SecretError> {
+        open_32(&self.master, name, sealed)
     }
 
     /// Makes a signing key for an account.

@@ -18,7 +18,7 @@ use crate::mail::Mailer;
 use crate::oauth::Oauth;
 use crate::repo::{Imports, Repos};
 use crate::second_factor::passkey::Passkeys;
-use crate::secrets::Secrets;
+use crate::secrets::{Secrets, rotate};
 use crate::store::{self, Db, DbOptions, StoreError};
 
 /// The parts of the server; cheap to clone.
@@ -100,6 +100,14 @@ impl AppState {
             Db::open(&data_dir.private_database()?, &options, as_clock(), Box::new(move |events| publish.publish(events)))?;
         let db = Arc::new(db);
         firehose.begin_at(db.seq_at_start());
+        let master_key = match &config.secrets.master_key {
+            MasterKeySource::Given(_) => master_key,
+            MasterKeySource::DataDir(file) => {
+                let sealed_under = db.read(rotate::sealed_under).await.map_err(|err| StartError::Secrets(err.to_string()))?;
+                let settled = rotate::settle(file, master_key, sealed_under);
+                settled.map_err(|err| StartError::Secrets(err.to_string()))?
+            }
+        };
         let secrets = Secrets::open(&db, master_key).await.map_err(|err| StartError::Secrets(err.to_string()))?;
         let repos =
             Repos::new(Arc::clone(&db), as_clock(), Arc::clone(&secrets), NODE_CACHE_BYTES, config.data.dir.join(EVIDENCE));

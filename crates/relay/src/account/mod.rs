@@ -27,6 +27,8 @@ mod password;
 mod pending_did;
 mod publish_key;
 mod reset_password;
+mod rotate_rotation_key;
+mod rotate_signing_key;
 mod session;
 pub(crate) mod sign_ins;
 mod signing_key;
@@ -52,6 +54,8 @@ pub(crate) use password::{MAX_NEW_CHARS as MAX_NEW_PASSWORD_CHARS, Passwords};
 pub(crate) use pending_did::{Creations, settle_pending_dids};
 pub(crate) use publish_key::publish_key;
 pub(crate) use reset_password::{ResetPasswordError, request_password_reset, reset_password};
+pub(crate) use rotate_rotation_key::rotate_rotation_key;
+pub(crate) use rotate_signing_key::{RotateSigningKey, RotatedSigningKey, rotate_for_operator};
 pub(crate) use session::{
     LoginAttempt, Session, SessionError, check_password, log_in, log_out, looks_like_app_password, refresh, sweep_sessions,
 };

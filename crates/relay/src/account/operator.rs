@@ -172,12 +172,12 @@ pub(crate) async fn show_codes(app: &AppState, input: ShowCodes) -> Result<Vec<S
     Ok(good_codes(app, &account).await?)
 }
 
-fn not_found(account: &str) -> XrpcError {
+pub(super) fn not_found(account: &str) -> XrpcError {
     let message = format!("There is no account {account} here; `relay account list` shows those that there are");
     XrpcError::bad_request("AccountNotFound", message)
 }
 
-async fn find(app: &AppState, account: &str) -> Result<Option<Account>, XrpcError> {
+pub(super) async fn find(app: &AppState, account: &str) -> Result<Option<Account>, XrpcError> {
     let who: AtIdentifier = account.parse().map_err(|err| XrpcError::invalid_request(format!("{account}: {err}")))?;
     let found = app.db.read(|conn| match &who {
         AtIdentifier::Did(did) => account::find_by_did(conn, did),

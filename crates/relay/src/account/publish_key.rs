@@ -12,7 +12,7 @@ use crate::store::account::{self, Account};
 use crate::store::{StoreError, WriteFailed};
 
 /// Where a DID names the key of the account's repo.
-const REPO_KEY: &str = "atproto";
+pub(super) const REPO_KEY: &str = "atproto";
 
 /// Why a DID did not get a key.
 #[derive(Debug, thiserror::Error)]

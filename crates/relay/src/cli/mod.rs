@@ -10,6 +10,7 @@ pub mod dev;
 pub mod doctor;
 mod error;
 pub mod health;
+pub mod rotate;
 pub mod serve;
 mod source;
 pub mod verify;
@@ -46,6 +47,8 @@ pub enum Command {
     Account(account::AccountArgs),
     /// Show the codes that mails carry, for when mail does not arrive
     Code(code::CodeArgs),
+    /// Change keys: of an account, of the server, or the master key
+    Rotate(rotate::RotateArgs),
     /// Check that everything that is stored is whole and agrees, whether the server runs or not
     Verify(verify::VerifyArgs),
     /// Look whether all that the server stands on is well, and say what to do where it is not
@@ -99,6 +102,11 @@ pub fn main_account(args: &account::AccountArgs) -> ExitCode {
 /// Runs `relay code`.
 pub fn main_code(args: &code::CodeArgs) -> ExitCode {
     finish(in_runtime(code::run(args, process_env())))
+}
+
+/// Runs `relay rotate`.
+pub fn main_rotate(args: &rotate::RotateArgs) -> ExitCode {
+    finish(in_runtime(rotate::run(args, process_env())))
 }
 
 /// Runs `relay doctor`.
@@ -195,6 +203,10 @@ mod tests {
             "relay account reset-password alice.test",
             "relay code show alice@example.com --json",
             "relay verify --account alice.test --json --no-blobs --no-identities",
+            "relay rotate signing-key alice.test",
+            "relay rotate rotation-key",
+            "relay rotate master-key --new-key-file new.key",
+            "relay verify --repair --blobs-from /backup/blobs --blobs-from https://pds.example.com",
             "relay verify --budget 30s --quick",
             "relay doctor --json --fix --config relay.toml",
             "relay health --url http://127.0.0.1:2583",

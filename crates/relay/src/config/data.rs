@@ -1,8 +1,10 @@
 //! `[data]`: where data is kept and how SQLite is tuned.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::reader::Reader;
+use super::values::days;
 
 /// The section `[data]`.
 #[derive(Debug, Clone)]
@@ -19,6 +21,12 @@ pub struct Data {
     pub readers: usize,
     /// How many writes may wait.
     pub writer_queue: usize,
+    /// Whether what is stored is verified now and then.
+    pub verify: bool,
+    /// How often.
+    pub verify_every: Duration,
+    /// How fast, at most.
+    pub verify_bytes_per_second: u64,
 }
 
 /// SQLite's `PRAGMA synchronous`.
@@ -40,6 +48,9 @@ impl Data {
             reader_cache_bytes: reader.size("data.reader_cache", 64 << 10),
             readers: reader.number("data.readers", 1..=256) as usize,
             writer_queue: reader.number("data.writer_queue", 1..=1_000_000) as usize,
+            verify: reader.flag("data.verify"),
+            verify_every: reader.duration("data.verify_every", Duration::from_secs(3600)..=days(365)),
+            verify_bytes_per_second: reader.size("data.verify_rate", 64 << 10),
         }
     }
 }

@@ -315,6 +315,28 @@ pub static SETTINGS: &[Setting] = &[
         "How many writes may wait for the database. When the queue is full, clients are told to try again.",
     ),
     Setting::new(
+        "data.verify",
+        Kind::Bool,
+        Default::Value("true"),
+        "false",
+        "Whether the server verifies what is stored by itself, as `relay verify` does but for the accounts' DIDs. What it \
+         finds is in the log.",
+    ),
+    Setting::new(
+        "data.verify_every",
+        Kind::Duration,
+        Default::Value("24h"),
+        "7d",
+        "How often the server verifies what is stored.",
+    ),
+    Setting::new(
+        "data.verify_rate",
+        Kind::Size,
+        Default::Value("20MB"),
+        "100MB",
+        "How much the server reads in a second, at most, while it verifies what is stored.",
+    ),
+    Setting::new(
         "identity.service_did",
         Kind::Did,
         Default::Derived("did:web of the public URL's host"),

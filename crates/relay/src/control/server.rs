@@ -8,8 +8,8 @@ use axum::{Json, Router};
 use tokio_util::sync::CancellationToken;
 
 use super::SOCKET;
-use crate::account::ShownCode;
 use crate::account::operator::{self, AccountSummary, CreateAccount, Created, ResetPassword, ShowCodes};
+use crate::account::{self, RotateSigningKey, RotatedSigningKey, ShownCode};
 use crate::error::XrpcError;
 use crate::repo::Rebuilt;
 use crate::state::AppState;
@@ -34,6 +34,7 @@ pub(crate) async fn serve(app: AppState, data_dir: &Path, stop: CancellationToke
         .route("/accounts", get(list).post(create))
         .route("/accounts/reset-password", post(reset_password))
         .route("/codes", post(show_codes))
+        .route("/rotate/signing-key", post(rotate_signing_key))
         .route("/repair/repo", post(rebuild_repo))
         .route("/repair/blob", post(fetch_blob))
         .with_state(app);
@@ -53,6 +54,13 @@ async fn create(State(app): State<AppState>, Json(input): Json<CreateAccount>) -
 
 async fn reset_password(State(app): State<AppState>, Json(input): Json<ResetPassword>) -> Result<Json<()>, XrpcError> {
     operator::reset_password(&app, input).await.map(Json)
+}
+
+async fn rotate_signing_key(
+    State(app): State<AppState>,
+    Json(input): Json<RotateSigningKey>,
+) -> Result<Json<RotatedSigningKey>, XrpcError> {
+    account::rotate_for_operator(&app, input).await.map(Json)
 }
 
 async fn rebuild_repo(State(app): State<AppState>, Json(input): Json<RebuildRepo>) -> Result<Json<Rebuilt>, XrpcError> {

@@ -21,6 +21,7 @@ mod import;
 mod nodes;
 mod prepare;
 mod rebuild;
+mod resign;
 mod snapshot;
 mod write;
 

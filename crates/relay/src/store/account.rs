@@ -272,6 +272,12 @@ pub(crate) fn set_email(conn: &Connection, id: AccountId, email: &str) -> Result
     Ok(expect_one_row("account", changed)?)
 }
 
+/// Gives an account another signing key, sealed.
+pub(crate) fn set_signing_key(conn: &Connection, id: AccountId, sealed: &[u8]) -> Result<(), StoreError> {
+    let sql = "UPDATE account SET signing_key = ?2 WHERE id = ?1";
+    expect_one_row("account", conn.prepare_cached(sql)?.execute(params![id.0, sealed])?)
+}
+
 /// Returns the account's signing key, sealed.
 pub(crate) fn sealed_signing_key(conn: &Connection, id: AccountId) -> Result<Vec<u8>, StoreError> {
     let sql = "SELECT signing_key FROM account WHERE id = ?1";

@@ -4,6 +4,7 @@ pub(crate) mod blob_gc;
 mod crawl;
 mod moved_away;
 mod prune;
+mod verify;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub(crate) fn start(app: &AppState, tracker: &TaskTracker) {
         moved_away::run_once(app, Arc::clone(&mark))
     });
     every(app, tracker, "prune events", Duration::from_secs(600), prune::run_once);
+    every(app, tracker, "verify what is stored", Duration::from_secs(600), verify::run_once);
     every(app, tracker, "collect blobs", Duration::from_secs(3600), blob_gc::run_once);
     at_start(app, tracker, "end DIDs without accounts", crate::account::settle_pending_dids);
     every(app, tracker, "end DIDs without accounts", Duration::from_secs(600), crate::account::settle_pending_dids);

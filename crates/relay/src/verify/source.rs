@@ -10,6 +10,7 @@ use super::Subject;
 use crate::blob::BlobFiles;
 use crate::config::MasterKeySource;
 use crate::data_dir::{self, DataDirError};
+use crate::secrets::rotate;
 use crate::store::{self, StoreError};
 
 /// An opened data folder.
@@ -42,7 +43,10 @@ impl Source {
         store::check_schema(&conn)?;
         let master = match master {
             MasterKeySource::Given(key) => MasterKey::from_bytes(*key.expose()),
-            MasterKeySource::DataDir(file) => data_dir::read_master_key(file)?,
+            MasterKeySource::DataDir(file) => {
+                let present = data_dir::read_master_key(file)?;
+                rotate::choose(file, present, rotate::sealed_under(&conn).ok().flatten())
+            }
         };
         Ok(Self { conn, master, blobs: BlobFiles::at(dir.join("blobs")) })
     }

@@ -28,6 +28,7 @@ mod proxy;
 mod rate_limits;
 mod read_after_write;
 mod records;
+mod rotate;
 mod second_factor;
 mod service_manager;
 mod sessions;

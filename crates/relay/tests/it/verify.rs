@@ -1,17 +1,17 @@
 //! `relay verify`: that it finds each kind of damage, beside a running server and without one, and nothing else.
 
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::support::{Dice, Load, TestPds, User, relay};
 
-/// Runs the verb over the data of `pds`.
-pub(crate) async fn verify(pds: &TestPds, args: &[&str]) -> Output {
+/// Returns a verb over the data of `pds`.
+pub(crate) fn operate(pds: &TestPds, args: &[&str]) -> Command {
     let mut command = relay(&pds.data_dir());
-    command.arg("verify").args(args).arg("--data-dir").arg(pds.data_dir());
+    command.args(args).arg("--data-dir").arg(pds.data_dir());
     for (setting, value) in [
         ("server.public_url", format!("http://localhost:{}", pds.address().port())),
         ("identity.plc_url", pds.plc_url().replace("127.0.0.1", "localhost")),
@@ -23,6 +23,13 @@ pub(crate) async fn verify(pds: &TestPds, args: &[&str]) -> Output {
     ] {
         command.arg("--set").arg(format!("{setting}={value}"));
     }
+    command
+}
+
+/// Runs the verb over the data of `pds`.
+pub(crate) async fn verify(pds: &TestPds, args: &[&str]) -> Output {
+    let args: Vec<&str> = ["verify"].into_iter().chain(args.iter().copied()).collect();
+    let mut command = operate(pds, &args);
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 

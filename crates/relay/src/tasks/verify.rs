@@ -1,0 +1,53 @@
+//! Verifies what is stored, slowly, once in a while, and keeps the result for `relay status` and metrics.
+
+use common::Clock as _;
+
+use crate::error::XrpcError;
+use crate::state::AppState;
+use crate::store::meta;
+use crate::verify::{self, BlobCheck, DatabaseCheck, Last, Options, Silent, Source};
+
+/// Findings that are logged one by one.
+const LOGGED: usize = 20;
+
+/// Verifies when the last time is long enough ago; returns how many findings there are.
+pub(super) async fn run_once(app: AppState) -> Result<usize, XrpcError> {
+    let settings = &app.config.data;
+    if !settings.verify {
+        return Ok(0);
+    }
+    let last = app.db.read(verify::last).await.map_err(XrpcError::from)?;
+    let due = last.is_none_or(|last| app.clock.millis().abs_diff(last.finished_at) >= settings.verify_every.as_millis() as u64);
+    if !due {
+        return Ok(0);
+    }
+    let (dir, master) = (settings.dir.clone(), app.config.secrets.master_key.clone());
+    let options = Options {
+        // The full check of SQLite reads everything at once, as fast as it can.
+        database: DatabaseCheck::Quick,
+        blobs: BlobCheck::Content,
+        bytes_per_second: Some(settings.verify_bytes_per_second),
+        stop: app.stop.clone(),
+        ..Options::default()
+    };
+    // Over a connection of its own: one of the pool would be missed by exports for as long as this takes.
+    let verified = tokio::task::spawn_blocking(move || {
+        Source::open(&dir, &master).map(|source| verify::run(&source.subject(), &options, &Silent))
+    });
+    let report = match verified.await {
+        Ok(report) => report.map_err(XrpcError::internal)?,
+        Err(err) => std::panic::resume_unwind(err.into_panic()),
+    };
+    if app.stop.is_cancelled() {
+        return Ok(0);
+    }
+    for finding in report.findings.iter().take(LOGGED) {
+        let account = finding.account.as_ref().map(common::Did::as_str);
+        tracing::error!(id = finding.id.name(), account, remedy = finding.remedy, "{}", finding.sentence);
+    }
+    let found: u64 = report.counts.values().sum();
+    let last = Last::new(app.clock.millis(), &report);
+    let json = serde_json::to_vec(&last).map_err(XrpcError::internal)?;
+    app.db.write::<_, XrpcError>(move |tx| Ok(meta::set(tx, verify::LAST, &json)?)).await?;
+    Ok(usize::try_from(found).unwrap_or(usize::MAX))
+}
