@@ -1,7 +1,7 @@
-//! A nameserver for TXT records.
+//! A nameserver for TXT records, and for addresses.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -36,7 +36,7 @@ impl Dns {
         Self { address, texts, asked }
     }
 
-    /// Puts a TXT record at a name.
+    /// Puts a TXT record at a name; one that is an IPv4 address is an A record as well.
     pub(crate) fn set(&self, name: &str, text: &str) {
         self.texts.lock().unwrap().insert(format!("{name}."), text.to_owned());
     }
@@ -57,6 +57,11 @@ fn answer(zone: &HashMap<String, String>, question: &Message) -> Message {
         Some(text) if query.query_type() == RecordType::TXT => {
             let data = RData::TXT(TXT::new(vec![text.clone()]));
             answer.add_answer(Record::from_rdata(query.name().clone(), 60, data));
+        }
+        Some(text) if query.query_type() == RecordType::A => {
+            if let Ok(address) = text.parse::<Ipv4Addr>() {
+                answer.add_answer(Record::from_rdata(query.name().clone(), 60, RData::A(address.into())));
+            }
         }
         Some(_) => {}
         None => answer.metadata.response_code = ResponseCode::NXDomain,

@@ -1,6 +1,8 @@
 //! A server to test against, and its users.
 
 mod admin;
+mod app;
+mod app_site;
 mod appview;
 mod audit;
 mod browser;
@@ -28,6 +30,8 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 pub(crate) use admin::Admin;
+pub(crate) use app::{App, Odd, Tokens, key};
+pub(crate) use app_site::{AppSite, CALLBACK, key_set};
 pub(crate) use appview::{AppView, Asked, REPORTS};
 pub(crate) use audit::{audit, read_export};
 pub(crate) use browser::{Browser, Page as BrowserPage};
@@ -40,7 +44,7 @@ pub(crate) use load::{Ledger, Load, NOTE, Step};
 pub(crate) use plc::{PlcFault, PlcFaults};
 pub(crate) use process::{Process, relay};
 pub(crate) use smtp::{MailServer, Policy};
-pub(crate) use user::User;
+pub(crate) use user::{User, post};
 
 pub(crate) const ADMIN_PASSWORD: &str = "an-admin-password";
 
