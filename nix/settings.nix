@@ -47,6 +47,34 @@ in
     max_connections = setting number "How many connections may be open at once.";
   };
 
+  tls = {
+    mode = setting (types.enum [
+      "auto"
+      "files"
+      "proxy"
+      "off"
+    ]) "Who speaks TLS: this server with ordered certificates or with files, a proxy, or nobody.";
+    https_bind = setting (list address) "The addresses to speak TLS on.";
+    http_bind = setting (list address) "The addresses that send browsers on to https.";
+    certificate = setting file "The certificate in PEM, for mode files.";
+    certificate_key = setting file "The certificate's private key in PEM, for mode files.";
+    acme_directory = setting text "The certificate authority: letsencrypt, letsencrypt-staging or a URL.";
+    acme_contact = setting text "The address that the certificate authority may write to.";
+    orders_per_hour = setting number "The most certificates that are ordered within an hour.";
+    orders_per_week = setting number "The most certificates that are ordered within a week.";
+    dns_provider = setting (types.enum [
+      "none"
+      "rfc2136"
+      "cloudflare"
+      "desec"
+    ]) "Who serves the DNS of the domain, for one wildcard certificate.";
+    dns_secret_file = setting file "The file with the DNS provider's token or key.";
+    dns_api = setting url "Another address of the DNS provider's API.";
+    dns_server = setting text "The zone's primary server, for rfc2136.";
+    dns_zone = setting text "The zone that is updated, for rfc2136.";
+    dns_key_name = setting text "The name of the TSIG key, for rfc2136.";
+  };
+
   data = {
     dir = setting file "The folder of the database, the blobs and the master key.";
     sqlite_synchronous = setting (types.enum [

@@ -21,6 +21,7 @@ use crate::auth::Caller;
 use crate::error::{ErrorName, XrpcError};
 use crate::limits::{self, RateLimits};
 use crate::state::AppState;
+use crate::tls::proxy_headers;
 use crate::{oauth, pages};
 
 /// Puts the layers over `routes`. The last one that is added is the first that a request meets.
@@ -39,7 +40,11 @@ pub(crate) fn apply(routes: Router<AppState>, app: &AppState) -> Router<AppState
         None => routes,
     };
     let routes = routes.layer(from_fn_with_state(app.clone(), oauth::give_nonce));
-    routes.layer(from_fn_with_state(app.clone(), pages::guard)).layer(from_fn(cors)).layer(from_fn(log))
+    routes
+        .layer(from_fn_with_state(app.clone(), pages::guard))
+        .layer(from_fn(cors))
+        .layer(from_fn_with_state(app.clone(), proxy_headers::layer))
+        .layer(from_fn(log))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]

@@ -9,6 +9,7 @@
 //! - `account`, `repo`, `blob`, `firehose`, [`identity`]: the use cases behind the methods.
 //! - `pages`: what people see in their browser.
 //! - `second_factor`: what signing in takes besides the password, and passkeys.
+//! - [`tls`]: certificates and how connections begin with them.
 //! - `store`: SQLite. `tasks`: periodic work. [`plc_directory`]: the did:plc directory of `relay dev`.
 
 mod account;
@@ -42,6 +43,7 @@ mod service_manager;
 pub mod state;
 mod store;
 mod tasks;
+pub mod tls;
 mod verify;
 mod web;
 mod well_known;

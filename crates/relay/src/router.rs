@@ -39,6 +39,8 @@ fn table() -> Table {
         .endpoint("/oauth/token", oauth::token::handler)
         .endpoint("/oauth/revoke", oauth::revoke::handler)
         .endpoint("/oauth/introspect", oauth::introspect::handler)
+        // For proxies that get certificates on demand.
+        .page("/tls-check", web::tls_check::handler)
         // The mailbox of `relay dev`; elsewhere there is nothing.
         .page("/_dev/mail", web::dev_mail::handler)
         // The pages of the account, and what they load.

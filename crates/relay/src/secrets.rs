@@ -128,6 +128,22 @@ impl Secrets {
         String::from_utf8(opened.to_vec()).map_err(|_| SecretError::Length)
     }
 
+    pub(crate) fn seal_tls_key(&self, name: &str, key: &[u8]) -> Vec<u8> {
+        seal::seal(&self.master, &tls_key_context(name), key, crate::random::bytes())
+    }
+
+    pub(crate) fn open_tls_key(&self, name: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+        seal::open(&self.master, &tls_key_context(name), sealed).map_err(SecretError::Sealed)
+    }
+
+    pub(crate) fn seal_acme_account(&self, directory: &str, account: &[u8]) -> Vec<u8> {
+        seal::seal(&self.master, &acme_account_context(directory), account, crate::random::bytes())
+    }
+
+    pub(crate) fn open_acme_account(&self, directory: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+        seal::open(&self.master, &acme_account_context(directory), sealed).map_err(SecretError::Sealed)
+    }
+
     /// Returns what a code is known by in the database; without the server's secret it tells nothing of the code.
     pub(crate) fn code_digest(&self, purpose: Purpose, code: &str) -> [u8; 32] {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.jwt_secret()).expect("HMAC takes a key of any length");
@@ -145,6 +161,14 @@ fn totp_context(did: &Did) -> String {
 }
 
 /// Returns what an account's signing key is sealed for.
+fn tls_key_context(name: &str) -> String {
+    format!("TLS key of {name}")
+}
+
+fn acme_account_context(directory: &str) -> String {
+    format!("ACME account at {directory}")
+}
+
 pub(crate) fn signing_key_context(did: &Did) -> String {
     format!("account signing key of {did}")
 }

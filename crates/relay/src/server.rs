@@ -1,6 +1,6 @@
 //! Listening, serving, stopping.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +9,15 @@ use axum::extract::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use crate::state::{AppState, StartError};
+use crate::tls::Acceptor;
 
 /// How long requests that are under way may take when the server stops.
 const DRAIN: Duration = Duration::from_secs(8);
@@ -32,26 +34,35 @@ pub struct Server {
 impl Server {
     /// Binds the addresses of the configuration and begins to serve.
     pub fn start(app: AppState) -> Result<Self, StartError> {
-        let mut bound = Vec::new();
-        for &address in &app.config.server.bind {
-            let listener = listen(address).map_err(|source| StartError::Bind { address, source })?;
-            bound.push(listener);
-        }
-        Ok(Self::start_on(app, bound))
+        let tls = &app.config.tls;
+        let (https, http) = if tls.mode.serves() { (&tls.https_bind[..], &tls.http_bind[..]) } else { (&[][..], &[][..]) };
+        let listeners = Listeners {
+            plain: bind(&app.config.server.bind, "server.bind")?,
+            https: bind(https, "tls.https_bind")?,
+            redirect: bind(http, "tls.http_bind")?,
+        };
+        Ok(Self::start_on(app, listeners))
     }
 
     /// Begins to serve on listeners that are bound already.
-    pub fn start_on(app: AppState, bound: Vec<TcpListener>) -> Self {
+    pub fn start_on(app: AppState, bound: impl Into<Listeners>) -> Self {
+        let bound = bound.into();
         let router = crate::router::router(app.clone());
+        let redirect = crate::tls::redirect::router(app.clone());
+        let tls = app.tls.acceptor(&app.config);
         let (connections, listeners) = (TaskTracker::new(), TaskTracker::new());
         let limit = Arc::new(Semaphore::new(app.config.server.max_connections));
         let mut addresses = Vec::new();
-        for listener in bound {
+        let plain = bound.plain.into_iter().map(|listener| (listener, &router, None));
+        let https = bound.https.into_iter().map(|listener| (listener, &router, tls.clone()));
+        let redirecting = bound.redirect.into_iter().map(|listener| (listener, &redirect, None));
+        for (listener, router, tls) in plain.chain(https).chain(redirecting) {
             if let Ok(address) = listener.local_addr() {
                 addresses.push(address);
             }
             let accept = Accept {
                 router: router.clone(),
+                tls,
                 connections: connections.clone(),
                 limit: Arc::clone(&limit),
                 stop: app.stop.clone(),
@@ -67,7 +78,7 @@ impl Server {
         Self { app, addresses, connections, listeners }
     }
 
-    /// Returns the addresses that the server listens on.
+    /// Returns the addresses that the server listens on: for plain HTTP, for TLS, and for redirects.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
@@ -95,6 +106,52 @@ impl Server {
     }
 }
 
+/// Sockets that listen, by what is spoken on them.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    /// Plain HTTP.
+    pub plain: Vec<TcpListener>,
+    /// TLS.
+    pub https: Vec<TcpListener>,
+    /// Plain HTTP, of which everything but challenges is sent on to https.
+    pub redirect: Vec<TcpListener>,
+}
+
+impl From<Vec<TcpListener>> for Listeners {
+    fn from(plain: Vec<TcpListener>) -> Self {
+        Self { plain, ..Self::default() }
+    }
+}
+
+/// Binds addresses. That there is no IPv6 on the machine is no failure where there is another address.
+fn bind(addresses: &[SocketAddr], setting: &'static str) -> Result<Vec<TcpListener>, StartError> {
+    let mut bound = Vec::new();
+    for &address in addresses {
+        match listen(address) {
+            Ok(listener) => bound.push(listener),
+            Err(err) if address.ip() == Ipv6Addr::UNSPECIFIED && !bound.is_empty() && is_unsupported(&err) => {
+                tracing::info!(%address, setting, "this machine has no IPv6, so the server does not listen there");
+            }
+            Err(source) => {
+                let remedy = match source.kind() {
+                    std::io::ErrorKind::AddrInUse => "Another program uses the port: stop it, or use another port",
+                    std::io::ErrorKind::PermissionDenied => {
+                        "Ports below 1024 take a right: CAP_NET_BIND_SERVICE, which the service unit can give; or use another port"
+                    }
+                    _ => "Use another address",
+                };
+                return Err(StartError::Bind { address, source, setting, remedy });
+            }
+        }
+    }
+    Ok(bound)
+}
+
+fn is_unsupported(err: &std::io::Error) -> bool {
+    // EAFNOSUPPORT of Linux and of macOS, or the address is none of this machine.
+    matches!(err.raw_os_error(), Some(97 | 47)) || err.kind() == std::io::ErrorKind::AddrNotAvailable
+}
+
 fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
     #[cfg(unix)]
@@ -112,6 +169,8 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 /// Accepts connections on one address.
 struct Accept {
     router: Router,
+    /// Where TLS is spoken.
+    tls: Option<Arc<Acceptor>>,
     connections: TaskTracker,
     limit: Arc<Semaphore>,
     stop: CancellationToken,
@@ -138,9 +197,18 @@ impl Accept {
             match accepted {
                 Ok((stream, peer)) => {
                     let timeouts = (self.header_timeout, self.idle_timeout);
-                    let serve = serve_connection(stream, peer, self.router.clone(), self.stop.clone(), timeouts);
+                    let (router, tls, stop) = (self.router.clone(), self.tls.clone(), self.stop.clone());
                     self.connections.spawn(async move {
-                        serve.await;
+                        // Answers are written whole; waiting to fill a packet would only delay them.
+                        drop(stream.set_nodelay(true));
+                        match tls {
+                            None => serve_connection(stream, peer, router, stop, timeouts).await,
+                            Some(tls) => {
+                                if let Some(Some(stream)) = stop.run_until_cancelled(tls.accept(stream)).await {
+                                    serve_connection(stream, peer, router, stop, timeouts).await;
+                                }
+                            }
+                        }
                         drop(permit);
                     });
                 }
@@ -156,14 +224,12 @@ impl Accept {
 
 /// Serves one connection to its end.
 async fn serve_connection(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     peer: SocketAddr,
     router: Router,
     stop: CancellationToken,
     (header_timeout, idle_timeout): (Duration, Duration),
 ) {
-    // Answers are written whole; waiting to fill a packet would only delay them.
-    drop(stream.set_nodelay(true));
     let begun = CancellationToken::new();
     let has_begun = begun.clone();
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {

@@ -20,6 +20,8 @@ use crate::repo::{Imports, Repos};
 use crate::second_factor::passkey::Passkeys;
 use crate::secrets::{Secrets, rotate};
 use crate::store::{self, Db, DbOptions, StoreError};
+use crate::tls::proxy_headers::Told;
+use crate::tls::{CertificateStatus, Tls};
 
 /// The parts of the server; cheap to clone.
 #[derive(Clone, Debug)]
@@ -44,6 +46,8 @@ pub struct App {
     pub(crate) did_turns: DidTurns,
     pub(crate) creations: Creations,
     pub(crate) imports: Imports,
+    pub(crate) tls: Tls,
+    pub(crate) proxy_told: Told,
     /// Cancelled when the server stops.
     pub(crate) stop: CancellationToken,
     /// Held for as long as anything here lives.
@@ -63,8 +67,10 @@ pub enum StartError {
     Identity(String),
     #[error("mail could not be set up: {0}. See the section [mail] of the configuration")]
     Mail(String),
-    #[error("could not listen on {address}: {source}. Is another program using the port? Set server.bind to another one")]
-    Bind { address: std::net::SocketAddr, source: std::io::Error },
+    #[error("TLS could not be set up: {0}")]
+    Tls(String),
+    #[error("could not listen on {address}: {source}. {remedy}, set in {setting}")]
+    Bind { address: std::net::SocketAddr, source: std::io::Error, setting: &'static str, remedy: &'static str },
 }
 
 impl Deref for AppState {
@@ -118,14 +124,19 @@ impl AppState {
         let for_records = config.network.resolve_record_lexicons;
         let lexicons = Lexicons::new(Arc::clone(&db), identity.clone(), as_clock(), for_records);
         let mail = Mailer::open(&config, as_clock()).map_err(StartError::Mail)?;
+        let stop = CancellationToken::new();
+        let tls = Tls::open(&config, &db, &secrets, &identity, as_clock(), &stop).await;
+        let tls = tls.map_err(|err| StartError::Tls(err.to_string()))?;
         Ok(Self(Arc::new(App {
+            tls,
+            proxy_told: Told::default(),
             mail,
             passwords: Passwords::new(),
             passkeys: Passkeys::open(&config, as_clock()),
             did_turns: DidTurns::new(),
             creations: Creations::default(),
             imports: Imports::new(data_dir.folder("imports")?),
-            stop: CancellationToken::new(),
+            stop,
             config,
             clock,
             db,
@@ -143,5 +154,20 @@ impl AppState {
 
 /// The folder, in the data folder, of what repairs replaced.
 pub(crate) const EVIDENCE: &str = "evidence";
+
+impl AppState {
+    /// Tells what there is of certificates that this server orders.
+    pub fn certificates(&self) -> Vec<CertificateStatus> {
+        self.tls.status()
+    }
+
+    /// Orders and renews the certificates that are due, and waits for them.
+    pub async fn renew_certificates(&self) {
+        if let Some(orders) = self.tls.orders() {
+            orders.turn().await;
+        }
+    }
+}
+
 /// Memory for decoded tree nodes, so that a write finds the upper part of its tree there.
 const NODE_CACHE_BYTES: u64 = 16 << 20;

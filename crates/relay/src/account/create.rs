@@ -171,7 +171,12 @@ pub(crate) async fn create(app: &AppState, new: NewAccount) -> Result<Created, C
     }
     // In a task of its own, so that a client that goes away does not leave a DID without an account.
     let app = app.clone();
-    match tokio::spawn(async move { carry_out(&app, draft).await }).await {
+    let created = tokio::spawn(async move {
+        let created = carry_out(&app, draft).await?;
+        app.tls.prepare(&created.handle).await;
+        Ok(created)
+    });
+    match created.await {
         Ok(created) => created,
         Err(err) => std::panic::resume_unwind(err.into_panic()),
     }

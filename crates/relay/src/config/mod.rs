@@ -27,6 +27,7 @@ mod services;
 mod show;
 mod sources;
 mod suggest;
+mod tls;
 mod values;
 
 use std::{
@@ -55,6 +56,7 @@ pub use self::{
     services::{CdnPattern, CrawlPace, Service, Services},
     show::show,
     sources::Override,
+    tls::{Acme, CertificateFiles, DnsProvider, Tls, TlsMode},
     values::{DidKey, HandleDomain, IpRange, MailAddress, PublicUrl, ServiceUrl},
 };
 use self::{reader::Reader, sources::Sources};
@@ -64,6 +66,8 @@ use self::{reader::Reader, sources::Sources};
 pub struct Config {
     /// Where the server listens and what it is called.
     pub server: Server,
+    /// Who speaks TLS, and where certificates come from.
+    pub tls: Tls,
     /// Where data is kept.
     pub data: Data,
     /// DIDs and handles.
@@ -139,6 +143,7 @@ impl Config {
             set("--bind", "server.bind", options.bind.to_string()),
             set("--bind", "server.public_url", format!("http://localhost:{}", options.bind.port())),
             set("--plc-url", "identity.plc_url", options.plc_url.clone()),
+            fixed("tls.mode", "off"),
             fixed("identity.handle_domains", ".test"),
             fixed("accounts.invite_required", "false"),
             fixed("accounts.accept_disposable_mail", "true"),
@@ -175,6 +180,7 @@ impl Config {
             limits: Limits::read(from),
             secrets: Secrets::read(from, &data.dir),
             logging: Logging::read(from),
+            tls: Tls::read(from, &server),
             server,
             data,
             network,

@@ -156,8 +156,13 @@ pub fn find(path: &str) -> Option<&'static Setting> {
 }
 
 /// The sections in the order of the documentation, each with what it is about.
-pub const SECTIONS: [(&str, &str); 10] = [
+pub const SECTIONS: [(&str, &str); 11] = [
     ("server", "Where the server listens, the name that the network knows it by, and what it tells visitors about itself."),
+    (
+        "tls",
+        "Who speaks TLS to the world, and where certificates come from. With `auto` the server needs no proxy: it orders and \
+         renews the certificates of its own name and of its accounts' handles by itself.",
+    ),
     ("data", "Where data is kept and how SQLite is tuned."),
     ("identity", "DIDs, handles and their resolution."),
     ("accounts", "Who may have an account."),
@@ -275,6 +280,112 @@ pub static SETTINGS: &[Setting] = &[
         Default::Value("10000"),
         "2000",
         "How many connections may be open at once, subscriptions included.",
+    ),
+    Setting::new(
+        "tls.mode",
+        Kind::Choice(&["auto", "files", "proxy", "off"]),
+        Default::Value("proxy"),
+        "auto",
+        "Who speaks TLS: this server with certificates that it orders (auto) or reads from files (files), a proxy in front of \
+         it (proxy), or nobody (off). With proxy and off it listens on server.bind only; with auto and files, on \
+         tls.https_bind and tls.http_bind too.",
+    ),
+    Setting::new(
+        "tls.https_bind",
+        Kind::List("addresses"),
+        Default::Value("0.0.0.0:443, [::]:443"),
+        "0.0.0.0:8443",
+        "The addresses to speak TLS on.",
+    ),
+    Setting::new(
+        "tls.http_bind",
+        Kind::List("addresses"),
+        Default::Value("0.0.0.0:80, [::]:80"),
+        "0.0.0.0:8080",
+        "The addresses that send browsers on to https, and where the certificate authority looks for HTTP-01 challenges; it \
+         asks at port 80. \"none\": challenges are answered by TLS-ALPN-01 alone, at port 443.",
+    ),
+    Setting::new(
+        "tls.certificate",
+        Kind::Path,
+        Default::Unset,
+        "/etc/relay/fullchain.pem",
+        "With files: the certificate in PEM, with those that lead to its root behind it. It is read again when it changes.",
+    ),
+    Setting::new(
+        "tls.certificate_key",
+        Kind::Path,
+        Default::Unset,
+        "/etc/relay/privkey.pem",
+        "With files: the certificate's private key in PEM.",
+    ),
+    Setting::new(
+        "tls.acme_directory",
+        Kind::Text,
+        Default::Value("letsencrypt"),
+        "letsencrypt-staging",
+        "With auto: the certificate authority. letsencrypt, letsencrypt-staging (for trying things out; browsers do not trust \
+         it), or the https URL of another one's ACME directory. Using it means that you agree to its terms of service.",
+    ),
+    Setting::new(
+        "tls.acme_contact",
+        Kind::Email,
+        Default::Derived("server.contact_email"),
+        "admin@example.com",
+        "With auto: the address that the certificate authority may write to.",
+    ),
+    Setting::new(
+        "tls.orders_per_hour",
+        Kind::Integer,
+        Default::Value("20"),
+        "5",
+        "With auto: the most certificates that are ordered within an hour.",
+    ),
+    Setting::new(
+        "tls.orders_per_week",
+        Kind::Integer,
+        Default::Value("45"),
+        "200",
+        "With auto: the most certificates that are ordered within a week. Let's Encrypt gives 50 for one domain; with more \
+         accounts than that, use tls.dns_provider.",
+    ),
+    Setting::new(
+        "tls.dns_provider",
+        Kind::Choice(&["none", "rfc2136", "cloudflare", "desec"]),
+        Default::Value("none"),
+        "cloudflare",
+        "With auto: who serves the DNS of the domain. The server then proves by DNS-01 that the domain is yours, needs no port \
+         80, and has one wildcard certificate for all handles instead of one for each.",
+    ),
+    Setting::new(
+        "tls.dns_secret",
+        Kind::Text,
+        Default::Unset,
+        "c2VjcmV0LW9mLWEta2V5",
+        "The DNS provider's API token, or the HMAC-SHA256 secret of the TSIG key in base64.",
+    )
+    .secret(),
+    Setting::new(
+        "tls.dns_api",
+        Kind::Url,
+        Default::Derived("the provider's own"),
+        "https://desec.example.com/api/v1",
+        "Another address of the DNS provider's API.",
+    ),
+    Setting::new(
+        "tls.dns_server",
+        Kind::Text,
+        Default::Unset,
+        "192.0.2.53:53",
+        "With rfc2136: the address of the zone's primary server, which takes updates over TCP.",
+    ),
+    Setting::new("tls.dns_zone", Kind::Text, Default::Unset, "example.com", "With rfc2136: the zone that is updated."),
+    Setting::new(
+        "tls.dns_key_name",
+        Kind::Text,
+        Default::Unset,
+        "relay-key",
+        "With rfc2136: the name of the TSIG key. Unset: updates are not signed.",
     ),
     Setting::new(
         "data.dir",

@@ -82,6 +82,9 @@ fn every_setting_is_read_from_every_source_and_shown() {
         let mut chosen = all.to_vec();
         match path {
             "mail.url" => chosen.push(mail[1]),
+            "tls.certificate" => chosen.push(("tls.certificate_key", "/etc/relay/privkey.pem")),
+            "tls.certificate_key" => chosen.push(("tls.certificate", "/etc/relay/fullchain.pem")),
+            "tls.dns_provider" => chosen.push(("tls.dns_secret", "a-token")),
             path if path.starts_with("mail.") => {
                 chosen.extend(mail);
                 chosen.extend(login);

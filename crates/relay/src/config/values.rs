@@ -442,6 +442,11 @@ impl MailAddress {
         Self::parse(text).ok()
     }
 
+    /// Returns the address without the display name.
+    pub fn bare(&self) -> &str {
+        self.0.split_once('<').map_or(&*self.0, |(_, rest)| rest.trim_end_matches('>'))
+    }
+
     /// Returns the address as it is written in a header, display name included.
     pub fn as_str(&self) -> &str {
         &self.0

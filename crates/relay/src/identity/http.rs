@@ -202,7 +202,12 @@ impl HttpClient {
         self.exchange(request, max_bytes).await
     }
 
-    async fn exchange(&self, request: reqwest::RequestBuilder, max_bytes: usize) -> Result<Reply, FetchError> {
+    /// Sends a request and returns an answer of at most `max_bytes`, within the client's timeout.
+    ///
+    /// # Errors
+    ///
+    /// Any [`FetchError`]; a redirect is [`FetchError::Redirect`].
+    pub async fn exchange(&self, request: reqwest::RequestBuilder, max_bytes: usize) -> Result<Reply, FetchError> {
         let response = self.send(request.timeout(self.timeout)).await?;
         if response.status().is_redirection() {
             return Err(FetchError::Redirect { url: response.url().to_string(), status: response.status() });

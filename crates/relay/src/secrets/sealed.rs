@@ -5,7 +5,7 @@ use common::Did;
 use crypto::seal::KeyId;
 use rusqlite::{Connection, params};
 
-use super::{JWT_SECRET, ROTATION_KEY, code_context, signing_key_context, totp_context};
+use super::{JWT_SECRET, ROTATION_KEY, acme_account_context, code_context, signing_key_context, tls_key_context, totp_context};
 use crate::store::email_token::Purpose;
 use crate::store::{BatchTx, StoreError, expect_one_row, row};
 
@@ -17,6 +17,8 @@ pub(crate) enum Place {
     ReservedKey { id: i64 },
     Code { account: i64, purpose: String },
     Totp { account: i64 },
+    TlsKey { name: String },
+    AcmeAccount { directory: String },
 }
 
 /// A sealed value.
@@ -82,6 +84,19 @@ pub(crate) fn each(conn: &Connection, mut visit: impl FnMut(Sealed) -> Result<()
             account: Some(did),
         })?;
     }
+    let mut statement = conn.prepare("SELECT name, sealed_key FROM tls_certificate")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let name: String = row.get(0)?;
+        visit(Sealed { context: tls_key_context(&name), place: Place::TlsKey { name }, bytes: row.get(1)?, account: None })?;
+    }
+    let mut statement = conn.prepare("SELECT directory, sealed FROM acme_account")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let directory: String = row.get(0)?;
+        let context = acme_account_context(&directory);
+        visit(Sealed { context, place: Place::AcmeAccount { directory }, bytes: row.get(1)?, account: None })?;
+    }
     Ok(())
 }
 
@@ -97,6 +112,12 @@ pub(crate) fn replace(tx: &BatchTx<'_>, place: &Place, bytes: &[u8]) -> Result<(
         }
         Place::Totp { account } => {
             tx.prepare_cached("UPDATE totp SET secret = ?2 WHERE account = ?1")?.execute(params![account, bytes])?
+        }
+        Place::TlsKey { name } => {
+            tx.prepare_cached("UPDATE tls_certificate SET sealed_key = ?2 WHERE name = ?1")?.execute(params![name, bytes])?
+        }
+        Place::AcmeAccount { directory } => {
+            tx.prepare_cached("UPDATE acme_account SET sealed = ?2 WHERE directory = ?1")?.execute(params![directory, bytes])?
         }
         Place::Code { account, purpose } => tx
             .prepare_cached("UPDATE email_token SET sealed = ?3 WHERE account = ?1 AND purpose = ?2")?

@@ -37,6 +37,7 @@ pub(crate) mod row;
 pub(crate) mod session;
 pub(crate) mod sign_in;
 pub(crate) mod standing;
+pub(crate) mod tls;
 pub(crate) mod totp;
 pub(crate) mod web_session;
 mod writer;

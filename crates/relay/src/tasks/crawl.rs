@@ -46,6 +46,8 @@ async fn keep_told(app: &AppState, crawler: &ServiceUrl, own_name: &str) {
     loop {
         let seq = app.firehose.latest_seq();
         let mut retry = first_retry;
+        // Crawlers come at once, and new accounts' hosts shall answer them.
+        app.tls.settled().await;
         while let Err(err) = request_crawl(app, crawler, own_name).await {
             note_failure(crawler, &err, retry);
             tokio::time::sleep(retry).await;

@@ -18,6 +18,7 @@ use crate::state::AppState;
 
 /// Starts all tasks.
 pub(crate) fn start(app: &AppState, tracker: &TaskTracker) {
+    app.tls.start(tracker, &app.stop);
     crawl::start(app, tracker);
     let mark = Arc::new(AtomicI64::new(0));
     every(app, tracker, "find accounts that moved away", Duration::from_secs(600), move |app| {

@@ -32,6 +32,10 @@ pub(super) fn check(run: &mut Run<'_>) {
                 Place::SigningKey { .. } => (Kind::SigningKeyUnopenable, "The account's signing key".to_owned()),
                 Place::ReservedKey { id } => (Kind::SecretUnopenable, format!("The reserved signing key {id}")),
                 Place::Totp { .. } => (Kind::SecretUnopenable, "The secret of the authenticator app".to_owned()),
+                Place::TlsKey { name } => (Kind::SecretUnopenable, format!("The key of the certificate of {name}")),
+                Place::AcmeAccount { directory } => {
+                    (Kind::SecretUnopenable, format!("The account at the certificate authority {directory}"))
+                }
                 Place::Code { purpose, .. } => (Kind::SecretUnopenable, format!("A code for {purpose}")),
             };
             run.find(kind, value.account.as_ref(), format!("{what} cannot be opened: {wrong}."));

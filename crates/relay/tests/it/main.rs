@@ -39,6 +39,8 @@ mod sign_ins;
 mod support;
 mod sync;
 mod takedown;
+mod tls;
+mod tls_dns;
 mod verify;
 mod writers;
 mod xrpc;

@@ -266,6 +266,28 @@ CREATE TABLE node (
   PRIMARY KEY (repo, cid)
 ) STRICT, WITHOUT ROWID;
 
+-- Certificates that were ordered, by name, which may be a wildcard.
+CREATE TABLE tls_certificate (
+  name TEXT PRIMARY KEY,
+  -- PEM.
+  chain TEXT NOT NULL,
+  -- PKCS#8, sealed under the master key.
+  sealed_key BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The account at each certificate authority, sealed under the master key.
+CREATE TABLE acme_account (
+  directory TEXT PRIMARY KEY,
+  sealed BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- When certificates were ordered, for a week: the authority gives only so many, also to a server that starts over and over.
+CREATE TABLE tls_order (
+  id INTEGER PRIMARY KEY,
+  at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX tls_order_at ON tls_order (at);
+
 -- `path` is `<collection>/<rkey>`, so the rows of a repo lie in the order of its tree.
 CREATE TABLE record (
   repo INTEGER NOT NULL,

@@ -12,8 +12,10 @@ mod dice;
 mod dns;
 mod firehose;
 mod load;
+mod pebble;
 mod plc;
 mod process;
+mod secure;
 mod smtp;
 mod user;
 
@@ -41,8 +43,10 @@ pub(crate) use dice::Dice;
 pub(crate) use dns::Dns;
 pub(crate) use firehose::{Follower, Frame};
 pub(crate) use load::{Ledger, Load, NOTE, Step};
+pub(crate) use pebble::{Pebble, Quirks, client, free_port, on_path};
 pub(crate) use plc::{PlcFault, PlcFaults};
 pub(crate) use process::{Process, relay};
+pub(crate) use secure::{SecurePds, Settings};
 pub(crate) use smtp::{MailServer, Policy};
 pub(crate) use user::{User, post};
 

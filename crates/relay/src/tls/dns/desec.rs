@@ -1,0 +1,67 @@
+//! The API of deSEC, version 1.
+
+use futures_util::future::BoxFuture;
+use http::{Method, header};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::{DnsError, Provider, Record, excerpt};
+use crate::config::Secret;
+use crate::identity::http::HttpClient;
+
+const MAX_ANSWER_BYTES: usize = 1 << 20;
+/// The shortest that is allowed for most domains.
+const TTL_SECONDS: u32 = 3600;
+
+pub(super) struct Desec {
+    pub(super) api: Url,
+    pub(super) token: Secret,
+    pub(super) http: HttpClient,
+}
+
+#[derive(Deserialize)]
+struct Domain {
+    name: String,
+}
+
+impl Provider for Desec {
+    fn set<'a>(&'a self, record: &'a Record) -> BoxFuture<'a, Result<(), DnsError>> {
+        Box::pin(self.write(record, json!([format!("\"{}\"", record.value)])))
+    }
+
+    fn clear<'a>(&'a self, record: &'a Record) -> BoxFuture<'a, Result<(), DnsError>> {
+        // A set without records is deleted.
+        Box::pin(self.write(record, json!([])))
+    }
+}
+
+impl Desec {
+    async fn write(&self, record: &Record, values: Value) -> Result<(), DnsError> {
+        let found = self.call(Method::GET, "domains/", Some(&record.name), None).await?;
+        let domains: Vec<Domain> = serde_json::from_slice(&found).unwrap_or_default();
+        let domain = domains.into_iter().next().ok_or_else(|| DnsError::NoZone(record.name.clone()))?.name;
+        let below = record.name.strip_suffix(&domain).and_then(|name| name.strip_suffix('.'));
+        let subname = below.ok_or_else(|| DnsError::NoZone(record.name.clone()))?;
+        let sets = json!([{ "subname": subname, "type": "TXT", "ttl": TTL_SECONDS, "records": values }]);
+        self.call(Method::PUT, &format!("domains/{domain}/rrsets/"), None, Some(&sets)).await?;
+        Ok(())
+    }
+
+    async fn call(&self, method: Method, path: &str, owns: Option<&str>, body: Option<&Value>) -> Result<Vec<u8>, DnsError> {
+        let mut url = self.api.join(path).map_err(|_| DnsError::Name(path.to_owned()))?;
+        if let Some(owns) = owns {
+            url.query_pairs_mut().append_pair("owns_qname", owns);
+        }
+        let token = format!("Token {}", self.token.expose());
+        let mut request = self.http.request(method, &url)?.header(header::AUTHORIZATION, token);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let reply = self.http.exchange(request, MAX_ANSWER_BYTES).await?;
+        if !reply.status.is_success() {
+            return Err(DnsError::Refused { status: reply.status.as_u16(), text: excerpt(&reply.body) });
+        }
+        Ok(reply.body.to_vec())
+    }
+}
