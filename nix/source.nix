@@ -28,6 +28,7 @@ let
   opened = fileset.unions [
     ../crates/repo-engine/fuzz
     ../docs/CONFIG.md
+    ../docs/INSTALL.md
     ../tests/lexicons/methods.json
   ];
 

@@ -39,6 +39,7 @@ pub mod router;
 mod second_factor;
 mod secrets;
 pub mod server;
+mod service;
 mod service_manager;
 pub mod state;
 mod store;

@@ -12,6 +12,7 @@ mod error;
 pub mod health;
 pub mod rotate;
 pub mod serve;
+pub mod service;
 mod source;
 pub mod verify;
 
@@ -53,6 +54,8 @@ pub enum Command {
     Verify(verify::VerifyArgs),
     /// Look whether all that the server stands on is well, and say what to do where it is not
     Doctor(doctor::DoctorArgs),
+    /// Make the server a service that starts with the machine
+    Service(service::ServiceArgs),
     /// Ask a running server whether it is well; for container health checks
     Health(health::HealthArgs),
 }
@@ -107,6 +110,11 @@ pub fn main_code(args: &code::CodeArgs) -> ExitCode {
 /// Runs `relay rotate`.
 pub fn main_rotate(args: &rotate::RotateArgs) -> ExitCode {
     finish(in_runtime(rotate::run(args, process_env())))
+}
+
+/// Runs `relay service`.
+pub fn main_service(args: &service::ServiceArgs) -> ExitCode {
+    finish(service::run(args, process_env()))
 }
 
 /// Runs `relay doctor`.
@@ -209,6 +217,8 @@ mod tests {
             "relay verify --repair --blobs-from /backup/blobs --blobs-from https://pds.example.com",
             "relay verify --budget 30s --quick",
             "relay doctor --json --fix --config relay.toml",
+            "relay service install --dry-run --keep-awake --config relay.toml",
+            "relay service logs -f",
             "relay health --url http://127.0.0.1:2583",
         ] {
             assert!(parse(line.split(' ')).is_ok(), "{line}");

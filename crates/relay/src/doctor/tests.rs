@@ -1,7 +1,5 @@
 //! Every sentence of the doctor, from facts that are made up.
 
-#![expect(clippy::unwrap_used, reason = "a test panics when what it relies on is not so, helpers included")]
-
 use std::path::PathBuf;
 
 use super::facts::{

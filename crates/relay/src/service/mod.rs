@@ -1,0 +1,86 @@
+//! `relay service`: the server as a service of the system, under systemd or launchd.
+//!
+//! [`Plan`]s are made without touching anything, so that their files and commands can be shown, and tested, before they are
+//! carried out.
+
+mod launchd;
+mod plan;
+mod systemd;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+pub(crate) use plan::{Plan, Step, StepError};
+
+/// What runs services here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manager {
+    Systemd,
+    Launchd,
+}
+
+/// Whose service it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// The machine's; it runs as a user of its own, who has to be made if this is not so yet.
+    System { user_exists: bool },
+    /// That of the person who installs it, with their home folder.
+    User { home: PathBuf },
+}
+
+/// What the service is to run.
+#[derive(Clone, Debug)]
+pub(crate) struct Service {
+    pub(crate) manager: Manager,
+    pub(crate) scope: Scope,
+    pub(crate) program: PathBuf,
+    pub(crate) config: PathBuf,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) bind: Vec<SocketAddr>,
+    /// Whether the machine stays awake for it; macOS only.
+    pub(crate) keep_awake: bool,
+}
+
+/// Name of the service, of its user and of its files.
+const NAME: &str = "relay";
+
+impl Service {
+    /// Returns what makes the service, and starts it now and whenever the machine starts.
+    pub(crate) fn install(&self) -> Plan {
+        match self.manager {
+            Manager::Systemd => systemd::install(self),
+            Manager::Launchd => launchd::install(self),
+        }
+    }
+}
+
+/// Returns what ends the service and takes its files away; the data stays.
+pub(crate) fn uninstall(manager: Manager, scope: &Scope) -> Plan {
+    match manager {
+        Manager::Systemd => systemd::uninstall(scope),
+        Manager::Launchd => launchd::uninstall(scope),
+    }
+}
+
+/// Returns the command that tells how the service is.
+pub(crate) fn status(manager: Manager, scope: &Scope) -> Vec<String> {
+    match manager {
+        Manager::Systemd => systemd::control(scope, &["status", "--no-pager", NAME]),
+        Manager::Launchd => launchd::status(scope),
+    }
+}
+
+/// Returns the command that shows the service's log, as it grows with `follow`.
+pub(crate) fn logs(manager: Manager, scope: &Scope, follow: bool) -> Vec<String> {
+    match manager {
+        Manager::Systemd => systemd::logs(scope, follow),
+        Manager::Launchd => launchd::logs(scope, follow),
+    }
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests;
