@@ -128,6 +128,17 @@ test('a form from an old page says so', async () => {
   await page.context().close()
 })
 
+test('the front page leads to the account', async () => {
+  const page = await openWindow(browser)
+  await page.goto(`${server.origin}/`)
+  await inspect(page, 'front')
+  await page.getByRole('link', { name: 'Your account' }).click()
+  await page.getByRole('heading', { name: 'Sign in' }).waitFor()
+  await page.goto(`${server.origin}/account/nothing-here`)
+  await inspect(page, 'error-nothing-here')
+  await page.context().close()
+})
+
 test('the keyboard is enough', async () => {
   const page = await openWindow(browser)
   await page.goto(`${server.origin}/account/sign-in`)

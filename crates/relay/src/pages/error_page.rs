@@ -35,6 +35,7 @@ pub(super) async fn instead_of(visitor: &Visitor, name: &str, error: Response) -
     let t = &frame.t.error;
     let (title, text) = match (parts.status, name) {
         (StatusCode::FORBIDDEN, "StalePage" | "ForeignOrigin") => (t.stale_title, t.stale_text),
+        (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _) => (t.not_found_title, t.not_found_text),
         (StatusCode::TOO_MANY_REQUESTS, _) => (t.too_many_title, t.too_many_text),
         (StatusCode::SERVICE_UNAVAILABLE, _) => (t.busy_title, t.busy_text),
         (status, _) if status.is_client_error() => (t.invalid_title, t.invalid_text),

@@ -51,6 +51,7 @@ impl Frame {
     }
 
     /// Returns the address of a file that pages load.
+    #[expect(clippy::unused_self, reason = "templates reach functions through what they have")]
     pub(crate) fn asset(&self, name: &str) -> String {
         assets::url(name)
     }

@@ -11,7 +11,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http::header::{self, HeaderName, HeaderValue};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode};
 
 use super::{Visitor, error_page};
 use crate::error::{ErrorName, XrpcError};
@@ -23,6 +23,14 @@ pub(crate) fn is_page(path: &str) -> bool {
     const PAGES: [&str; 3] = ["/account", "/oauth/authorize", "/language"];
     is_asset(path)
         || PAGES.iter().any(|page| path.strip_prefix(page).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+}
+
+/// Whether a browser asks for the server's front page; others get a few lines of text.
+fn wants_home(app: &App, request: &Request) -> bool {
+    let accepts = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    request.uri().path() == "/"
+        && accepts.contains("text/html")
+        && well_known::is_own_host(app, request.headers(), request.uri())
 }
 
 fn is_asset(path: &str) -> bool {
@@ -41,7 +49,7 @@ pub(super) fn missing() -> XrpcError {
 /// Guards the pages; lets everything else pass.
 pub(crate) async fn guard(State(app): State<AppState>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    if !is_page(path) {
+    if !is_page(path) && !wants_home(&app, &request) {
         return next.run(request).await;
     }
     if !well_known::is_own_host(&app, request.headers(), request.uri()) {
@@ -61,8 +69,10 @@ pub(crate) async fn guard(State(app): State<AppState>, request: Request, next: N
         }
         Err(err) => err.into_response(),
     };
+    let nothing_there = matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
     let mut response = match response.extensions().get::<ErrorName>() {
         Some(name) => error_page::instead_of(&visitor, &name.0.clone(), response).await,
+        None if nothing_there => error_page::instead_of(&visitor, "", response).await,
         None => response,
     };
     let form_target = response.extensions_mut().remove::<FormTarget>();

@@ -29,7 +29,6 @@ mod visitor;
 
 pub(crate) use csrf::{CsrfForm, CsrfJson};
 pub(crate) use destination::{Destination, ShownApp};
-pub(crate) use device::Device;
 pub(crate) use frame::Frame;
 pub(crate) use guard::{FormTarget, guard, is_page};
 pub(crate) use language::Language;

@@ -162,7 +162,7 @@ pub(crate) async fn begin(
     let (device, alarm) = app
         .db
         .write::<_, WebSessionError>(move |tx| {
-            check(tx, account, password_hash)?;
+            check(tx, account, password_hash.as_deref())?;
             let now = tx.now_millis();
             let device = match web_session::find_device(tx, old.id)? {
                 // The name of another browser, or a cookie of before: a stranger to what is stored under that name.
@@ -197,13 +197,13 @@ pub(crate) async fn begin(
 }
 
 /// Checks in the transaction what was found before it.
-fn check(tx: &BatchTx<'_>, id: AccountId, password_hash: Option<String>) -> Result<(), WebSessionError> {
+fn check(tx: &BatchTx<'_>, id: AccountId, password_hash: Option<&str>) -> Result<(), WebSessionError> {
     let account = account::find(tx, id)?.ok_or(WebSessionError::Changed)?;
     match account.status {
         Status::Takendown | Status::Suspended => return Err(WebSessionError::Takendown),
         Status::Active | Status::Deactivated => {}
     }
-    if password_hash.is_some() && account::password_hash(tx, id)? != password_hash {
+    if password_hash.is_some() && account::password_hash(tx, id)?.as_deref() != password_hash {
         return Err(WebSessionError::Changed);
     }
     Ok(())

@@ -50,7 +50,7 @@ impl Visitor {
     }
 
     /// Returns the visitor as one who asked for another page: where to come back to from the answer to a form.
-    pub(crate) fn as_at(self, here: String) -> Self {
+    pub(crate) fn seen_at(self, here: String) -> Self {
         Self { here, ..self }
     }
 
@@ -60,6 +60,7 @@ impl Visitor {
     }
 
     /// Answers with a page.
+    #[expect(clippy::unused_self, reason = "only who was let in by the guard is answered with a page")]
     pub(crate) fn page(&self, status: StatusCode, page: &impl Template) -> Result<Response, XrpcError> {
         let html = page.render().map_err(XrpcError::internal)?;
         Ok((status, Html(html)).into_response())
@@ -84,7 +85,7 @@ pub(crate) fn local_path(text: &str) -> Option<&str> {
     let path = text.split(['?', '#']).next()?;
     let plain = text.len() <= 4000 && text.bytes().all(|byte| (0x21..0x7f).contains(&byte) && byte != b'\\');
     // `//host/` is another site, and a browser takes `/../` apart.
-    (plain && !path.contains("//") && !path.contains("/.") && guard::is_page(path)).then_some(text)
+    (plain && !path.contains("//") && !path.contains("/.") && (path == "/" || guard::is_page(path))).then_some(text)
 }
 
 /// Leads the browser on, by GET.
@@ -124,7 +125,6 @@ mod tests {
             "/account\r\nLocation: https://evil.example",
             "/account\t",
             "/xrpc/com.atproto.server.describeServer",
-            "/",
             "javascript:alert(1)",
             "/accounting",
         ] {

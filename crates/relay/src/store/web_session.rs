@@ -150,18 +150,6 @@ pub(crate) fn put(conn: &Connection, session: &WebSession) -> Result<(), StoreEr
     expect_one_row("web_session", conn.prepare_cached(sql)?.execute(values)?)
 }
 
-pub(crate) fn find(
-    conn: &Connection,
-    device: DeviceId,
-    account: AccountId,
-    now: i64,
-) -> Result<Option<WebSession>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM web_session WHERE device = ?1 AND account = ?2 AND expires_at > ?3");
-    let mut statement = conn.prepare_cached(&sql)?;
-    let mut rows = statement.query(params![device, account.0, now])?;
-    rows.next()?.map(from_row).transpose()
-}
-
 /// Lists who is signed in in a browser, the latest first.
 pub(crate) fn list_of_device(conn: &Connection, device: DeviceId, now: i64) -> Result<Vec<WebSession>, StoreError> {
     list(conn, "device", device, now)

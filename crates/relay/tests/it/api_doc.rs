@@ -98,6 +98,7 @@ const OTHER: &[&str] = &[
     "ClientOrigin",
     "CsrfForm",
     "CsrfJson",
+    "Extension",
     "HeaderMap",
     "Meter",
     "Method",

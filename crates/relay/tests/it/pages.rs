@@ -469,3 +469,30 @@ async fn an_account_that_was_taken_down_is_signed_out_and_told() {
     assert_eq!(page.status(), 403);
     assert!(page.text().contains("This account was closed"));
 }
+
+#[tokio::test]
+async fn the_front_page_is_a_page_for_browsers_and_text_for_others() {
+    let pds = TestPds::start().await;
+    let mut browser = Browser::new(&pds);
+    let page = browser.open("/").await.good();
+    assert!(page.header("content-type").starts_with("text/plain") && page.text().contains("/xrpc/"));
+    let request = browser.request("GET", "/").header("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+    let page = browser.send("/", request).await.good();
+    assert!(page.text().contains("href=\"/account/sign-up\"") && page.header("x-frame-options") == "DENY");
+    let page = browser.submit(&page, "/language", &[("language", "de")]).await;
+    assert_eq!(page.leads_to(), "/");
+    // Under the name of a handle there is no page.
+    let request = browser.request("GET", "/").header("accept", "text/html").header("host", "alice.test");
+    assert!(browser.send("/", request).await.good().header("content-type").starts_with("text/plain"));
+}
+
+#[tokio::test]
+async fn where_there_is_nothing_a_page_says_so() {
+    let pds = TestPds::start().await;
+    let mut browser = Browser::new(&pds);
+    for (path, status) in [("/account/nothing-here", 404), ("/account/sign-out", 405), ("/language", 405)] {
+        let page = browser.open(path).await;
+        assert_eq!(page.status(), status, "{path}");
+        assert!(page.text().contains("There is nothing at this address"), "{path}");
+    }
+}

@@ -95,7 +95,7 @@ pub(crate) async fn submit(
 ) -> Result<Response, XrpcError> {
     let to = Destination::of(&app, Some(&input.next)).await;
     // Reloading, and another language, begin anew.
-    let visitor = visitor.as_at(to.via("/account/sign-in", &[("another", "1")]));
+    let visitor = visitor.seen_at(to.via("/account/sign-in", &[("another", "1")]));
     let remember = input.remember.is_some();
     let frame = visitor.frame();
     let t = &frame.t.sign_in;

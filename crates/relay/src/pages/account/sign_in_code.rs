@@ -81,7 +81,7 @@ pub(crate) async fn submit(
 ) -> Result<Response, XrpcError> {
     let to = Destination::of(&app, Some(&input.next)).await;
     let again = to.via("/account/sign-in", &[("another", "1")]);
-    let visitor = visitor.as_at(again.clone());
+    let visitor = visitor.seen_at(again.clone());
     let Some(step) = step::open(&app, &visitor.device, &input.step).await? else { return Ok(see_other(&app, &again)) };
     let did = &step.account.did;
     let methods = second_factor::required(&app, did).await?;

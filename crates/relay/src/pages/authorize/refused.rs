@@ -22,11 +22,12 @@ pub(super) fn page(visitor: &Visitor, err: AuthorizeError) -> Result<Response, X
     let t = &frame.t.authorize;
     let detail = err.to_string();
     let (title, text) = match err {
-        AuthorizeError::Missing(_) | AuthorizeError::OtherClient => (t.broken_title, t.broken_text),
+        AuthorizeError::Missing(_) | AuthorizeError::OtherClient | AuthorizeError::NothingGranted => {
+            (t.broken_title, t.broken_text)
+        }
         AuthorizeError::Unknown => (t.over_title, t.over_text),
         AuthorizeError::OtherDevice => (t.other_device_title, t.other_device_text),
         AuthorizeError::NoAccount | AuthorizeError::Takendown => (t.no_account_title, t.no_account_text),
-        AuthorizeError::NothingGranted => (t.broken_title, t.broken_text),
         AuthorizeError::Set(_) => (t.set_title, t.set_text),
         AuthorizeError::Store(err) => return Err(err.into()),
         AuthorizeError::Write(err) => return Err(err.into()),

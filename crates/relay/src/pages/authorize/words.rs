@@ -239,6 +239,8 @@ fn blob(t: &Scopes, accept: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
     use crate::oauth::scope::parse_known;
     use crate::pages::Language;
@@ -259,9 +261,9 @@ mod tests {
             out.push('\n');
             for line in group.lines {
                 let optional = if line.scope.is_some() { "[ ]" } else { "   " };
-                out.push_str(&format!("{optional} {}", line.text));
+                write!(out, "{optional} {}", line.text).unwrap();
                 if !line.parts.is_empty() {
-                    out.push_str(&format!(": {}", line.parts.join("; ")));
+                    write!(out, ": {}", line.parts.join("; ")).unwrap();
                 }
                 out.push_str(if line.warning.is_some() { " (!)\n" } else { "\n" });
             }

@@ -1,6 +1,8 @@
 //! German.
 
-use super::{Authorize, Common, ErrorTexts, ForgotPassword, Home, ResetPassword, Scopes, SignIn, SignInCode, SignUp, Texts};
+use super::{
+    Authorize, Common, ErrorTexts, ForgotPassword, Front, Home, ResetPassword, Scopes, SignIn, SignInCode, SignUp, Texts,
+};
 
 pub(crate) const TEXTS: Texts = Texts {
     common: Common {
@@ -18,6 +20,8 @@ pub(crate) const TEXTS: Texts = Texts {
         stale_title: "Diese Seite ist veraltet",
         stale_text: "Es wurde nichts geändert. Gehen Sie zurück, laden Sie die Seite neu und wiederholen Sie den letzten \
                      Schritt. Wenn das immer wieder geschieht, prüfen Sie, ob Ihr Browser Cookies annimmt.",
+        not_found_title: "Unter dieser Adresse ist nichts",
+        not_found_text: "Der Link ist vielleicht alt oder vertippt. Fangen Sie auf der Seite Ihres Kontos noch einmal an.",
         too_many_title: "Zu viele Versuche",
         too_many_text: "Zum Schutz der Konten ist die Zahl der Versuche begrenzt. \
                         Warten Sie ein paar Minuten und versuchen Sie es dann noch einmal.",
@@ -228,5 +232,12 @@ pub(crate) const TEXTS: Texts = Texts {
         switch_to: |handle| format!("Zu {handle} wechseln"),
         add_account: "Mit einem anderen Konto anmelden",
         signed_out: "Sie sind abgemeldet.",
+    },
+    front: Front {
+        lead: "Ein Zuhause für Konten im AT Protocol, dem Netzwerk, zu dem Bluesky gehört.",
+        apps: "Wer hier ein Konto hat, benutzt es in Apps wie bsky.app: Dort meldet man sich mit seinem Handle an.",
+        account: "Ihr Konto",
+        sign_up: "Konto anlegen",
+        programs: "Für Programme: Die API ist unter /xrpc/",
     },
 };

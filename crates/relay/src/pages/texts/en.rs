@@ -1,6 +1,8 @@
 //! English.
 
-use super::{Authorize, Common, ErrorTexts, ForgotPassword, Home, ResetPassword, Scopes, SignIn, SignInCode, SignUp, Texts};
+use super::{
+    Authorize, Common, ErrorTexts, ForgotPassword, Front, Home, ResetPassword, Scopes, SignIn, SignInCode, SignUp, Texts,
+};
 
 pub(crate) const TEXTS: Texts = Texts {
     common: Common {
@@ -18,6 +20,8 @@ pub(crate) const TEXTS: Texts = Texts {
         stale_title: "This page is out of date",
         stale_text: "Nothing was changed. Go back, load the page again, and repeat your last step. \
                      If this keeps happening, check that your browser accepts cookies.",
+        not_found_title: "There is nothing at this address",
+        not_found_text: "The link may be old or mistyped. Start again from the page of your account.",
         too_many_title: "Too many attempts",
         too_many_text: "To keep accounts safe, only so many attempts are allowed. Wait a few minutes, then try again.",
         busy_title: "The server is busy",
@@ -213,5 +217,12 @@ pub(crate) const TEXTS: Texts = Texts {
         switch_to: |handle| format!("Switch to {handle}"),
         add_account: "Sign in to another account",
         signed_out: "You are signed out.",
+    },
+    front: Front {
+        lead: "A home for accounts of the AT Protocol, the network that Bluesky is part of.",
+        apps: "People with an account here use it in apps such as bsky.app: they sign in there with their handle.",
+        account: "Your account",
+        sign_up: "Create an account",
+        programs: "For programs: the API is under /xrpc/",
     },
 };

@@ -23,6 +23,7 @@ pub(crate) struct Texts {
     pub(crate) forgot_password: ForgotPassword,
     pub(crate) reset_password: ResetPassword,
     pub(crate) home: Home,
+    pub(crate) front: Front,
 }
 
 /// What several pages say.
@@ -45,6 +46,8 @@ pub(crate) struct Common {
 pub(crate) struct ErrorTexts {
     pub(crate) stale_title: &'static str,
     pub(crate) stale_text: &'static str,
+    pub(crate) not_found_title: &'static str,
+    pub(crate) not_found_text: &'static str,
     pub(crate) too_many_title: &'static str,
     pub(crate) too_many_text: &'static str,
     pub(crate) busy_title: &'static str,
@@ -247,6 +250,16 @@ pub(crate) struct ResetPassword {
     pub(crate) everywhere: &'static str,
     pub(crate) submit: &'static str,
     pub(crate) again: &'static str,
+}
+
+/// The server's front page.
+#[derive(Debug)]
+pub(crate) struct Front {
+    pub(crate) lead: &'static str,
+    pub(crate) apps: &'static str,
+    pub(crate) account: &'static str,
+    pub(crate) sign_up: &'static str,
+    pub(crate) programs: &'static str,
 }
 
 #[derive(Debug)]
