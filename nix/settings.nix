@@ -143,6 +143,7 @@ in
     backfill = setting duration "How far back a subscriber of the event stream may begin.";
     subscriber_buffer = setting number "How many events a live subscriber may be behind.";
     rate_limits = setting types.bool "Whether clients are limited in how much they may ask.";
+    rate_limit_bypass_addresses = setting (list text) "The addresses whose clients are not limited.";
     rate_limit_bypass_key_file = setting file "The file with the key that lifts rate limits.";
   };
 

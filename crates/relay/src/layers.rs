@@ -1,7 +1,10 @@
 //! What applies to every request: the log line, CORS, compression, entity tags, time limits, panics.
 
 use std::hash::{DefaultHasher, Hasher as _};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::Router;
@@ -9,9 +12,10 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
-use http_body::Body as _;
+use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -113,11 +117,43 @@ async fn time_limit(State(app): State<AppState>, request: Request, next: Next) -
     if UPLOADS.contains(&request.uri().path().trim_end_matches('/')) {
         return next.run(request).await;
     }
+    let waits = Arc::new(AtomicBool::new(false));
+    let request = request.map(|body| Body::new(Watched { body, waits: Arc::clone(&waits) }));
     match tokio::time::timeout(app.config.server.request_timeout, next.run(request)).await {
         Ok(response) => response,
+        // Whose fault it is depends on what was waited for.
+        Err(_) if waits.load(Ordering::Relaxed) => {
+            let message = "The request's body did not come in time";
+            XrpcError::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeout", message).into_response()
+        }
         Err(_) => {
             XrpcError::new(StatusCode::SERVICE_UNAVAILABLE, "UpstreamTimeout", "The request took too long").into_response()
         }
+    }
+}
+
+/// A request's body, of which it is known whether someone waits for the client to go on with it.
+struct Watched {
+    body: Body,
+    waits: Arc<AtomicBool>,
+}
+
+impl http_body::Body for Watched {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        self.waits.store(polled.is_pending(), Ordering::Relaxed);
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -2,10 +2,12 @@
 
 use axum::Router;
 use axum::handler::Handler;
+use axum::middleware::from_fn;
 use axum::routing::{MethodRouter, any, get, post};
 use http::{Method, StatusCode};
 
 use crate::error::XrpcError;
+use crate::extract::refuse_body;
 use crate::oauth::endpoints as oauth;
 use crate::state::AppState;
 use crate::xrpc::app_bsky::{actor, age_assurance, feed, notification, read_after_write};
@@ -218,7 +220,7 @@ impl Table {
 
     /// A method that is called by GET (and HEAD).
     fn query<H: Handler<T, AppState>, T: 'static>(self, nsid: &'static str, handler: H) -> Self {
-        let route = get(handler).fallback(async |method: Method| wrong_verb(&method, "GET"));
+        let route = get(handler).layer(from_fn(refuse_body)).fallback(async |method: Method| wrong_verb(&method, "GET"));
         self.note::<T>(nsid, "GET", true).method(nsid, route)
     }
 

@@ -92,10 +92,13 @@ impl Server {
         self.app.stop.cancel();
         self.listeners.wait().await;
         self.connections.close();
-        if tokio::time::timeout(DRAIN, self.connections.wait()).await.is_err() {
+        self.app.work.close();
+        let finished = async { tokio::join!(self.connections.wait(), self.app.work.wait()) };
+        if tokio::time::timeout(DRAIN, finished).await.is_err() {
             tracing::warn!(
-                left = self.connections.len(),
-                "connections were cut off after waiting {} s for them",
+                connections = self.connections.len(),
+                work = self.app.work.len(),
+                "connections and work under way were cut off after waiting {} s for them; what was acknowledged is stored",
                 DRAIN.as_secs()
             );
         }

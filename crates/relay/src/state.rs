@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use common::Clock;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::account::{Creations, DidTurns, Passwords};
 use crate::blob::BlobStore;
@@ -48,6 +49,8 @@ pub struct App {
     pub(crate) imports: Imports,
     pub(crate) tls: Tls,
     pub(crate) proxy_told: Told,
+    /// What goes on although its client may have gone; the server waits for it when it stops.
+    pub(crate) work: TaskTracker,
     /// Cancelled when the server stops.
     pub(crate) stop: CancellationToken,
     /// Held for as long as anything here lives.
@@ -136,6 +139,7 @@ impl AppState {
             did_turns: DidTurns::new(),
             creations: Creations::default(),
             imports: Imports::new(data_dir.folder("imports")?),
+            work: TaskTracker::new(),
             stop,
             config,
             clock,

@@ -88,7 +88,8 @@ pub(crate) async fn change_handle(
     check_allowed(app, account, &handle, allow_reserved).await?;
     // In a task of its own, so that a client that goes away does not leave the directory ahead of the database.
     let (app, account) = (app.clone(), account.clone());
-    let done = tokio::spawn(async move {
+    let work = app.work.clone();
+    let done = work.spawn(async move {
         carry_out(&app, &account, handle.clone()).await?;
         app.tls.prepare(&handle).await;
         Ok::<_, ChangeHandleError>(())

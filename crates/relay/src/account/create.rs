@@ -171,7 +171,8 @@ pub(crate) async fn create(app: &AppState, new: NewAccount) -> Result<Created, C
     }
     // In a task of its own, so that a client that goes away does not leave a DID without an account.
     let app = app.clone();
-    let created = tokio::spawn(async move {
+    let work = app.work.clone();
+    let created = work.spawn(async move {
         let created = carry_out(&app, draft).await?;
         app.tls.prepare(&created.handle).await;
         Ok(created)

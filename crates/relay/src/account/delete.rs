@@ -53,7 +53,8 @@ pub(super) async fn finish_soon(app: &AppState, deletion: Deletion, did: &Did) {
     app.repos.forget(deletion.account);
     app.firehose.forget(deletion.account, deletion.seq);
     let app = app.clone();
-    let rest = tokio::spawn(async move {
+    let work = app.work.clone();
+    let rest = work.spawn(async move {
         if let Err(err) = finish(&app, deletion).await {
             tracing::error!(error = %err.describe(), "the rest of a deleted account was not deleted; it will be tried again");
         }

@@ -140,7 +140,8 @@ pub(crate) async fn submit_did_change(
     check_good(&operation, &recommended_did(app, account).await?, &app.secrets.rotation_key().verifying_key().to_did_key())?;
     // In a task of its own, so that a client that goes away does not leave the network without the event.
     let (app, account) = (app.clone(), account.clone());
-    let submitted = tokio::spawn(async move {
+    let work = app.work.clone();
+    let submitted = work.spawn(async move {
         let _turn = app.did_turns.take(account.id).await;
         directory::submit(&app, &account.did, &operation).await?;
         let announced = app.db.write(move |tx| {

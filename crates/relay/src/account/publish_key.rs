@@ -55,7 +55,8 @@ impl From<PublishKeyError> for XrpcError {
 pub(crate) async fn publish_key(app: &AppState, account: &Account, key: String) -> Result<(), XrpcError> {
     // In a task of its own, so that a client that goes away does not leave a change that nobody was told of.
     let (app, account) = (app.clone(), account.clone());
-    match tokio::spawn(async move { carry_out(&app, &account, key).await }).await {
+    let work = app.work.clone();
+    match work.spawn(async move { carry_out(&app, &account, key).await }).await {
         Ok(done) => done.map_err(XrpcError::from),
         Err(err) => std::panic::resume_unwind(err.into_panic()),
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     reader::Reader,
     secret::{Secret, parse_strong},
-    values::days,
+    values::{IpRange, days},
 };
 
 /// The section `[limits]`.
@@ -25,6 +25,8 @@ pub struct Limits {
     pub rate_limits: bool,
     /// The header value that lifts the limits for a request.
     pub rate_limit_bypass_key: Option<Secret>,
+    /// Where clients are that are not limited.
+    pub rate_limit_bypass_addresses: Vec<IpRange>,
 }
 
 impl Limits {
@@ -37,6 +39,7 @@ impl Limits {
             subscriber_buffer: reader.number("limits.subscriber_buffer", 1..=1_000_000) as usize,
             rate_limits: reader.flag("limits.rate_limits"),
             rate_limit_bypass_key: reader.optional("limits.rate_limit_bypass_key", parse_strong),
+            rate_limit_bypass_addresses: reader.list("limits.rate_limit_bypass_addresses", IpRange::parse).unwrap_or_default(),
         }
     }
 }

@@ -14,7 +14,7 @@ pub struct Hint {
 }
 
 /// Variables of the official PDS without a setting of their own here, each with the reason.
-pub(super) const WITHOUT_SETTING: [(&str, &str); 50] = [
+pub(super) const WITHOUT_SETTING: [(&str, &str); 49] = [
     ("PDS_VERSION", "the program's own version is shown"),
     ("PDS_DEV_MODE", "use `relay dev`, or plain http on localhost"),
     ("PDS_PRIMARY_COLOR", "pages have one design"),
@@ -52,7 +52,6 @@ pub(super) const WITHOUT_SETTING: [(&str, &str); 50] = [
     ("PDS_ENTRYWAY_PLC_ROTATION_KEY", "the server is its own authorization server"),
     ("PDS_ENTRYWAY_ADMIN_TOKEN", "the server is its own authorization server"),
     ("PDS_EMAIL_DISABLE_CONFIRMATION_LINK", "mail links to this server only"),
-    ("PDS_RATE_LIMIT_BYPASS_IPS", "use limits.rate_limit_bypass_key, and network.trusted_proxies for proxies"),
     ("PDS_REDIS_SCRATCH_ADDRESS", "counters are kept in the process"),
     ("PDS_REDIS_SCRATCH_PASSWORD", "counters are kept in the process"),
     ("PDS_FETCH_MAX_RESPONSE_SIZE", "fixed bounds"),

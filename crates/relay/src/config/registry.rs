@@ -714,6 +714,14 @@ pub static SETTINGS: &[Setting] = &[
     .secret()
     .like("PDS_RATE_LIMIT_BYPASS_KEY"),
     Setting::new(
+        "limits.rate_limit_bypass_addresses",
+        Kind::List("IP ranges"),
+        Default::Unset,
+        "192.0.2.7, 2001:db8::/48",
+        "Clients at these addresses are not limited.",
+    )
+    .like("PDS_RATE_LIMIT_BYPASS_IPS"),
+    Setting::new(
         "network.protect_private_addresses",
         Kind::Bool,
         Default::Value("true"),

@@ -4,10 +4,12 @@ use std::convert::Infallible;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
-use axum::response::Response;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 use tower::{ServiceExt as _, service_fn};
@@ -111,12 +113,27 @@ pub(crate) async fn no_body(request: Request) -> Result<(), XrpcError> {
     }
 }
 
+/// Refuses a body on a query. An empty one passes, also one whose length was not announced.
+pub(crate) async fn refuse_body(request: Request, next: Next) -> Response {
+    if request.body().is_end_stream() {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let headers = parts.headers.clone();
+    let mut probe = Request::new(body);
+    *probe.headers_mut() = headers;
+    match no_body(probe).await {
+        Ok(()) => next.run(Request::from_parts(parts, Body::empty())).await,
+        Err(err) => err.into_response(),
+    }
+}
+
 /// Returns the body, unpacked if it came compressed, and the size that was announced for it, if one was.
 pub(crate) async fn unpacked(request: Request) -> Result<(Body, Option<u64>), XrpcError> {
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     match request.headers().get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
         None | Some(b"identity") => Ok((request.into_body(), announced)),
-        Some(b"gzip") => {
+        Some(b"gzip" | b"deflate" | b"br") => {
             // The decompression is made for services; one that gives the body back makes a function of it.
             let give_back = service_fn(|request: Request<DecompressionBody<Body>>| async move {
                 Ok::<_, Infallible>(Response::new(request.into_body()))
@@ -127,7 +144,7 @@ pub(crate) async fn unpacked(request: Request) -> Result<(Body, Option<u64>), Xr
         Some(_) => Err(XrpcError::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "UnsupportedMediaType",
-            "Unsupported Content-Encoding; send the body as it is, or with gzip",
+            "Unsupported Content-Encoding; send the body as it is, or with gzip, deflate or br",
         )),
     }
 }

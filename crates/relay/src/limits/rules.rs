@@ -32,6 +32,7 @@ pub(crate) enum Window {
     UpdateHandle,
     UpdateHandlePerDay,
     UploadBlobPerDay,
+    ReserveSigningKey,
     PushRequest,
     Token,
     EndToken,
@@ -69,6 +70,8 @@ impl Window {
                 quota!(15 in 86400)
             }
             Self::UpdateHandle => quota!(10 in 300),
+            // Each leaves a row, and the oldest rows go.
+            Self::ReserveSigningKey => quota!(50 in 300),
             Self::RequestPasswordResetPerDay | Self::UpdateHandlePerDay => quota!(50 in 86400),
             Self::UploadBlobPerDay => quota!(1000 in 86400),
             // Apps that run on a server ask for all of their users from one address.
@@ -117,6 +120,7 @@ pub(crate) fn rule(name: &str) -> Option<Rule> {
         "com.atproto.server.createAccount" => (By::Address, 1, &[Window::CreateAccount]),
         "com.atproto.server.createSession" => (By::Login, 1, LOGINS),
         "com.atproto.server.deleteAccount" => (By::Address, 1, &[Window::DeleteAccount]),
+        "com.atproto.server.reserveSigningKey" => (By::Address, 1, &[Window::ReserveSigningKey]),
         "com.atproto.server.resetPassword" => (By::Address, 1, &[Window::ResetPassword]),
         "com.atproto.server.requestPasswordReset" => {
             (By::Address, 1, &[Window::RequestPasswordReset, Window::RequestPasswordResetPerDay])

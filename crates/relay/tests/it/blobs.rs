@@ -414,3 +414,27 @@ async fn a_deactivated_account_may_upload() {
     alice.post("com.atproto.server.deactivateAccount", &json!({})).await.good();
     alice.upload("text/plain", b"moving").await;
 }
+
+/// An app that edits a profile of 2022 sends its pictures back as it found them: maps of CID and type alone. Each such edit
+/// was refused, since new records must not have them.
+#[tokio::test]
+async fn a_profile_of_the_first_days_can_be_edited() {
+    let pds = TestPds::start().await;
+    let alice = pds.create_account("alice").await;
+    let avatar = alice.upload("text/plain", b"a picture").await;
+    let legacy = json!({ "cid": avatar["ref"]["$link"], "mimeType": "image/png" });
+    let profile = json!({ "displayName": "Alice", "other": legacy });
+    assert_eq!(alice.put_record("app.bsky.actor.profile", "self", profile).await.summary(), "400 InvalidRequest");
+    let unknown = json!({ "cid": "bafkreiclp443lavogvhj3d2ob2cxbfuscni2k5jk7bebjzg7khl3esabwq", "mimeType": "image/png" });
+    let profile = json!({ "avatar": unknown });
+    assert_eq!(alice.put_record("app.bsky.actor.profile", "self", profile).await.summary(), "400 InvalidRequest");
+
+    let body = json!({
+        "repo": alice.did, "collection": "app.bsky.actor.profile", "rkey": "self", "validate": false,
+        "record": { "displayName": "Alice", "avatar": legacy },
+    });
+    alice.post("com.atproto.repo.putRecord", &body).await.good();
+    let stored = alice.get_record("app.bsky.actor.profile", "self").await.good().json();
+    assert_eq!(stored["value"]["avatar"], avatar);
+    assert_eq!(alice.fetch(&avatar, &[]).await.good().text(), "a picture");
+}

@@ -60,6 +60,26 @@ async fn a_did_that_was_taken_in_silence_is_ended() {
     User::sign_in_with(&pds.anonymous(), "alice.test", "a password").await;
 }
 
+/// The client went away and the server was stopped while the directory had the change and had not answered: the server waits
+/// for it, so that handle and DID agree.
+#[tokio::test]
+async fn a_change_that_is_under_way_is_finished_before_the_server_stops() {
+    let pds = TestPds::start().await;
+    let alice = pds.create_account("alice").await;
+    pds.plc_faults().set(PlcFault::Hang);
+    let so_far = pds.plc_faults().submitted().len();
+    let asked = tokio::spawn({
+        let alice = alice.clone();
+        async move { alice.try_post("com.atproto.identity.updateHandle", &json!({ "handle": "alicia.test" })).await }
+    });
+    pds.plc_faults().submitted_after(so_far).await;
+    asked.abort();
+    let faults = pds.share_plc_faults();
+    let (pds, ()) = tokio::join!(pds.restart(), async { faults.set(PlcFault::None) });
+    let session = User::sign_in_with(&pds.anonymous(), &alice.did, "alice-password").await;
+    assert_eq!(session.handle, "alicia.test");
+}
+
 /// The request was still on its way when the server gave up on it, and arrived when the server was being restarted.
 #[tokio::test]
 async fn a_did_that_arrives_late_is_ended() {

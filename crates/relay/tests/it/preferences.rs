@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{AppView, Client, Reply, TestPds};
+use crate::support::{ADMIN_PASSWORD, AppView, Client, Reply, TestPds};
 
 const GET: &str = "app.bsky.actor.getPreferences";
 const PUT: &str = "app.bsky.actor.putPreferences";
@@ -101,4 +101,20 @@ async fn preferences_stay_here_unless_another_appview_is_named() {
     let other = AppView::start().await;
     other.say(GET, json!({ "preferences": [adult(true)] }));
     assert_eq!(at(&other.named()).await, json!({ "preferences": [adult(true)] }));
+}
+
+/// A moderation service may look at what an app of the account does; what is personal stays so.
+#[tokio::test]
+async fn a_moderator_reads_preferences_but_not_what_is_personal() {
+    let pds = TestPds::start().await;
+    let (alice, bob) = (pds.create_account("alice").await, pds.create_account("bob").await);
+    put(&alice, json!([adult(true), personal("2000-02-29T00:00:00.000Z")])).await.good();
+    let ask = |client: &Client, did: &str| client.request("GET", &format!("/xrpc/{GET}?did={did}"));
+    let as_admin = |did: &str| ask(&pds.anonymous(), did).basic_auth("admin", Some(ADMIN_PASSWORD));
+    let seen = pds.anonymous().send(as_admin(&alice.did)).await.good().json();
+    assert_eq!(seen["preferences"], json!([adult(true), declared()]));
+    assert_eq!(pds.anonymous().send(as_admin("did:web:nobody.example.com")).await.summary(), "400 InvalidRequest");
+    assert_eq!(bob.send(ask(&bob, &alice.did)).await.status, 401);
+    assert_eq!(alice.send(ask(&alice, &alice.did)).await.status, 401);
+    assert_eq!(pds.anonymous().send(ask(&pds.anonymous(), &alice.did)).await.status, 401);
 }

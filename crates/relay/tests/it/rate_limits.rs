@@ -1,6 +1,6 @@
 //! Rate limits: what is counted, by whom, and what clients are told.
 
-use relay::config::Secret;
+use relay::config::{Config, Override, Secret};
 use serde_json::{Value, json};
 
 use crate::support::{Client, Reply, TestPds, User};
@@ -165,6 +165,17 @@ async fn exports_are_counted_apart() {
     assert_eq!(header(&probe, "ratelimit-limit"), "", "probes are not counted");
 }
 
+/// Anyone may reserve keys, and the oldest go when there are too many: nobody shall push out all others'.
+#[tokio::test]
+async fn keys_are_reserved_in_moderation() {
+    let pds = limited().await;
+    let reserve = async || pds.anonymous().post("com.atproto.server.reserveSigningKey", &json!({})).await;
+    for _ in 0..50 {
+        reserve().await.good();
+    }
+    assert_eq!(reserve().await.summary(), "429 RateLimitExceeded");
+}
+
 #[tokio::test]
 async fn the_operator_can_lift_the_limits() {
     let pds = TestPds::start_with(|config| {
@@ -185,6 +196,16 @@ async fn the_operator_can_lift_the_limits() {
     }
     assert_eq!(ask("another key").await.status, 429);
     assert_ne!(ask(BYPASS_KEY).await.status, 429);
+
+    let set = |path: &str, value: &str| Override { flag: "test".to_owned(), path: path.to_owned(), value: value.to_owned() };
+    let overrides =
+        [set("server.public_url", "https://pds.example.com"), set("limits.rate_limit_bypass_addresses", "192.0.2.0/24")];
+    let lifted = Config::load(None, [], &overrides).unwrap().config.limits;
+    let pds = TestPds::start_with(move |config| config.limits = lifted.clone()).await;
+    for _ in 0..20 {
+        assert_eq!(header(&from_address(&pds.anonymous(), "192.0.2.9").await, "ratelimit-limit"), "");
+    }
+    assert_eq!(header(&from_address(&pds.anonymous(), "192.0.3.9").await, "ratelimit-limit"), "15");
 
     let free = TestPds::start().await;
     let reply: Value = free.anonymous().get("com.atproto.server.describeServer", &[]).await.good().json();

@@ -165,6 +165,10 @@ impl TestPds {
         &self.plc_faults
     }
 
+    pub(crate) fn share_plc_faults(&self) -> Arc<PlcFaults> {
+        Arc::clone(&self.plc_faults)
+    }
+
     /// The clock of the server and of its directory.
     pub(crate) fn clock(&self) -> &SystemClock {
         &self.clock

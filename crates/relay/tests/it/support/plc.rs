@@ -20,7 +20,7 @@ pub(crate) enum PlcFault {
     LoseAnswers,
     /// It takes operations and says nothing any more, neither that nor what it holds.
     GoAway,
-    /// It takes operations, and leaves whoever sent them waiting.
+    /// It takes operations, and leaves whoever sent them waiting until there is another fault, or none.
     Hang,
     /// The connection breaks while the operation is on its way; [`PlcFaults::deliver`] is when it arrives.
     Delay,
@@ -31,14 +31,14 @@ pub(crate) enum PlcFault {
 /// What stands between a directory and those who speak to it.
 #[derive(Debug, Default)]
 pub(crate) struct PlcFaults {
-    fault: Mutex<PlcFault>,
+    fault: watch::Sender<PlcFault>,
     delayed: Mutex<Option<(String, Bytes)>>,
     taken: watch::Sender<Vec<(String, Value)>>,
 }
 
 impl PlcFaults {
     pub(crate) fn set(&self, fault: PlcFault) {
-        *self.fault.lock().unwrap() = fault;
+        self.fault.send_replace(fault);
     }
 
     /// The operations that were submitted, with their DIDs, whatever became of the answers.
@@ -71,7 +71,7 @@ impl PlcFaults {
 
 /// Passes requests on to the directory, with the fault of the moment.
 pub(super) async fn pass(State(faults): State<Arc<PlcFaults>>, request: Request, next: Next) -> Response {
-    let fault = *faults.fault.lock().unwrap();
+    let fault = *faults.fault.borrow();
     if request.method() != Method::POST {
         return if fault == PlcFault::GoAway {
             StatusCode::SERVICE_UNAVAILABLE.into_response()
@@ -94,7 +94,10 @@ pub(super) async fn pass(State(faults): State<Arc<PlcFaults>>, request: Request,
     faults.taken.send_modify(|taken| taken.push((did, operation)));
     match fault {
         PlcFault::None => answer,
-        PlcFault::Hang => std::future::pending().await,
+        PlcFault::Hang => {
+            faults.fault.subscribe().wait_for(|fault| *fault != PlcFault::Hang).await.unwrap();
+            answer
+        }
         PlcFault::LoseAnswers | PlcFault::GoAway | PlcFault::Delay | PlcFault::Refuse => cut(),
     }
 }

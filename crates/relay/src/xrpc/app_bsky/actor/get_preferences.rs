@@ -2,24 +2,43 @@
 //!
 //! Lexicon: <https://github.com/bluesky-social/atproto/blob/main/lexicons/app/bsky/actor/getPreferences.json>
 
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts as _, Request, State};
 use axum::response::{IntoResponse as _, Response};
-use common::{Clock as _, Datetime};
+use common::{Clock as _, Datetime, Did};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use serde::Deserialize;
 
 use super::{DECLARED_AGE, PERSONAL_DETAILS};
-use crate::auth::{RpcAuth, StandardOrTakendown};
+use crate::auth::{Moderator, RpcAuth, StandardOrTakendown};
+use crate::error::XrpcError;
+use crate::extract::{FromParams, Params, XrpcQuery};
 use crate::state::AppState;
 use crate::store::preference::{self, Preference};
+use crate::store::{StoreError, account};
 use crate::xrpc::proxy::{self, Failure, ServiceRef};
+
+pub(crate) struct Parameters {
+    /// Not in the lexicon: the account that a moderator asks about.
+    did: Option<Did>,
+}
+
+impl FromParams for Parameters {
+    fn from_params(params: &Params) -> Result<Self, String> {
+        Ok(Self { did: params.optional("did")? })
+    }
+}
 
 pub(crate) async fn handler(
     State(app): State<AppState>,
-    auth: RpcAuth<StandardOrTakendown>,
+    XrpcQuery(params): XrpcQuery<Parameters>,
+    auth: Result<RpcAuth<StandardOrTakendown>, XrpcError>,
     request: Request,
 ) -> Result<Response, Failure> {
+    if let Some(did) = params.did {
+        return Ok(of_account(&app, &did, request).await?);
+    }
+    let auth = auth?;
     // Another AppView may keep preferences of its own.
     let nsid = proxy::method_of(request.uri())?;
     if ServiceRef::from_headers(request.headers())?.is_some_and(|service| service.is_foreign(&app)) {
@@ -27,9 +46,25 @@ pub(crate) async fn handler(
     }
     let account = auth.permit(Some(&nsid), &proxy::appview_name(&app))?.id;
     let stored = app.db.read(|conn| preference::list(conn, account)).await?;
+    Ok(answer(&app, &stored, auth.power().is_full()))
+}
+
+/// Answers a moderator. What is personal stays so.
+async fn of_account(app: &AppState, did: &Did, request: Request) -> Result<Response, XrpcError> {
+    Moderator::from_request_parts(&mut request.into_parts().0, app).await?;
+    let read = |conn: &rusqlite::Connection| {
+        let Some(account) = account::find_by_did(conn, did)? else { return Ok(None) };
+        preference::list(conn, account.id).map(Some)
+    };
+    let stored = app.db.read(read).await.map_err(|err: StoreError| XrpcError::from(err))?;
+    let stored = stored.ok_or_else(|| XrpcError::invalid_request(format!("Could not find account: {did}")))?;
+    Ok(answer(app, &stored, false))
+}
+
+fn answer(app: &AppState, stored: &[Preference], personal: bool) -> Response {
     let today = Datetime::from_millis(app.clock.millis());
-    let json = write(&stored, auth.power().is_full(), today.as_str());
-    Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], json).into_response())
+    let json = write(stored, personal, today.as_str());
+    ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], json).into_response()
 }
 
 #[derive(Deserialize)]

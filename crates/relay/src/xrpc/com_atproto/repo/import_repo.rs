@@ -31,7 +31,7 @@ pub(crate) async fn handler(
     let received = app.imports.receive(body, limit).await?;
     // From here on the client is not needed. In a task of its own, so that one that goes away changes nothing.
     let task = app.clone();
-    let imported = tokio::spawn(async move {
+    let imported = app.work.spawn(async move {
         let checked = received.check(&task, &grant).await?;
         task.repos.import(&grant, checked).await
     });
