@@ -4,6 +4,7 @@
 #   tests/clients/run.sh                     builds the release binary and runs both suites
 #   EZPDS_RELAY=path tests/clients/run.sh    runs that binary
 #
+# official/ brings the official PDS, for accounts to move from and to; EZPDS_OFFICIAL_START names another one.
 # js/harness.mjs names the other variables. Where Node or Python is missing, its suite is skipped, unless CI=true.
 # Packages are installed on the first run, and again when their lists change.
 set -uo pipefail
@@ -32,7 +33,19 @@ install_js() {
   npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && cp package-lock.json node_modules/.installed
 }
 
+# Where it cannot be had, only the move from and to it is not tested.
+bring_official() {
+  [ -z "${EZPDS_OFFICIAL_START:-}" ] || return 0
+  if "$here/official/install.sh" >&2; then
+    export EZPDS_OFFICIAL_START=$here/official/start.mjs
+  else
+    echo 'the official PDS could not be installed' >&2
+    [ "${CI:-}" != true ]
+  fi
+}
+
 run_js() {
+  bring_official || return
   cd "$here/js" && install_js || return
   # Every file starts its own server, and stops it.
   node --test --test-reporter=spec || return

@@ -25,11 +25,15 @@ const STOP_MS = 10_000
 /**
  * Starts a server of its own for one test file, with a follower on its firehose from the first event on.
  *
- * With `plcUrl` it uses a directory that runs already, such as that of another server; `directory` asks for the
+ * With `official` it is the reference PDS, whatever the environment says. With `plcUrl` it uses a directory that runs already, such as that of another server; `directory` asks for the
  * reference directory whatever the environment says.
  */
-export async function startNetwork({ plcUrl = null, directory = process.env.EZPDS_PLC === 'did-plc-server' } = {}) {
-  const net = new Network(await mkdtemp(path.join(tmpdir(), 'ezpds-clients-')))
+export async function startNetwork({
+  plcUrl = null,
+  directory = process.env.EZPDS_PLC === 'did-plc-server',
+  official = process.env.EZPDS_TARGET === 'official',
+} = {}) {
+  const net = new Network(official, await mkdtemp(path.join(tmpdir(), 'ezpds-clients-')))
   try {
     if (!plcUrl && directory) plcUrl = await net.startDirectory()
     await net.startServer(plcUrl)
@@ -79,13 +83,13 @@ async function freePort() {
 }
 
 class Network {
-  official = process.env.EZPDS_TARGET === 'official'
   #folder
   #server
   #directory
   #accounts = 0
 
-  constructor(folder) {
+  constructor(official, folder) {
+    this.official = official
     this.#folder = folder
   }
 
