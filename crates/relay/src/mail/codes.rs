@@ -9,29 +9,31 @@ pub(crate) fn code_letter(server: &Server, purpose: Purpose, account: &str, code
     let (subject, why, caution) = match purpose {
         Purpose::ConfirmEmail => (
             "Confirm your e-mail address",
-            format!("To confirm that this is the address of the account {account}, enter this code in your app:"),
+            format!("To confirm that this is the address of the account {account}, enter this code where you asked for it:"),
             "If you have no such account, do nothing: the address then stays unconfirmed.",
         ),
         Purpose::UpdateEmail => (
             "Change your e-mail address",
-            format!("To give the account {account} another e-mail address, enter this code in your app:"),
+            format!("To give the account {account} another e-mail address, enter this code where you asked for it:"),
             "If you did not ask for this, change your password: someone is signed in to your account.",
         ),
         Purpose::ResetPassword => (
             "Reset your password",
-            format!("To choose a new password for the account {account}, enter this code in your app:"),
+            format!("To choose a new password for the account {account}, enter this code where you asked for it:"),
             "If you did not ask for this, do nothing: your password stays as it is. Give the code to nobody.",
         ),
         Purpose::DeleteAccount => (
             "Delete your account",
-            format!("To delete the account {account}, with all that it holds and for good, enter this code in your app:"),
+            format!(
+                "To delete the account {account}, with all that it holds and for good, enter this code where you asked for it:"
+            ),
             "If you did not ask for this, change your password: someone is signed in to your account.",
         ),
         Purpose::PlcOperation => (
             "Change your identity",
             format!(
                 "To change the identity of the account {account}, for example to move it to another server, enter this code \
-                 in your app:"
+                 where you asked for it:"
             ),
             "Whoever has this code can take the account away from you. Give it to nobody. If you did not ask for it, change \
              your password.",
