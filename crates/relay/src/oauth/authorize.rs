@@ -77,7 +77,6 @@ pub(crate) struct PendingRequest {
     pub(crate) prompt: Option<Prompt>,
     /// A handle or DID, whose sign-in the app expects.
     pub(crate) login_hint: Option<String>,
-    pub(crate) response_mode: ResponseMode,
     pub(crate) expires_at: i64,
     /// The browser that opened it.
     pub(crate) device: Option<String>,
@@ -339,7 +338,6 @@ async fn pending(app: &App, stored: StoredRequest) -> Result<PendingRequest, Aut
         scopes,
         prompt: request.prompt,
         login_hint: request.login_hint.clone(),
-        response_mode: request.response_mode,
         expires_at: stored.expires_at,
         device: stored.device,
         request,

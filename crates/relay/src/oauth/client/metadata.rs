@@ -186,7 +186,7 @@ mod tests {
         })
     }
 
-    fn read_with(changes: Value) -> Result<Registered, String> {
+    fn read_with(changes: &Value) -> Result<Registered, String> {
         let mut document = document();
         for (name, value) in changes.as_object().unwrap() {
             document[name] = value.clone();
@@ -197,50 +197,50 @@ mod tests {
 
     #[test]
     fn an_app_is_what_its_metadata_say() {
-        let app = read_with(json!({})).unwrap();
+        let app = read_with(&json!({})).unwrap();
         assert_eq!(app.client.name.as_deref(), Some("My App"));
         assert!(app.client.may_refresh && !app.client.is_loopback);
         assert_eq!(app.scopes, ["atproto", "transition:generic"]);
-        let few = read_with(json!({ "grant_types": null, "response_types": null, "application_type": null })).unwrap();
+        let few = read_with(&json!({ "grant_types": null, "response_types": null, "application_type": null })).unwrap();
         assert!(!few.client.may_refresh);
     }
 
     #[test]
     fn what_is_wrong_is_said() {
         let key = json!({ "kty": "EC", "crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0" });
-        let confidential = |changes: Value| {
+        let confidential = |changes: &Value| {
             let mut all =
                 json!({ "token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_signing_alg": "ES256" });
             all.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-            read_with(all)
+            read_with(&all)
         };
-        assert!(confidential(json!({ "jwks": { "keys": [key] } })).is_ok());
-        assert!(confidential(json!({ "jwks_uri": "https://keys.example.com/jwks" })).is_ok());
+        assert!(confidential(&json!({ "jwks": { "keys": [key] } })).is_ok());
+        assert!(confidential(&json!({ "jwks_uri": "https://keys.example.com/jwks" })).is_ok());
         let private = json!({ "keys": [{ "kty": "EC", "crv": "P-256", "d": "x" }] });
         for (problem, outcome) in [
-            ("another client_id", read_with(json!({ "client_id": "https://app.example.com/other.json" }))),
-            ("dpop_bound_access_tokens", read_with(json!({ "dpop_bound_access_tokens": false }))),
-            ("authorization_code", read_with(json!({ "grant_types": ["implicit"] }))),
-            ("response_types", read_with(json!({ "response_types": ["token"] }))),
-            ("atproto in scope", read_with(json!({ "scope": "transition:generic" }))),
-            ("lacks redirect_uris", read_with(json!({ "redirect_uris": [] }))),
-            ("native apps", read_with(json!({ "redirect_uris": ["com.example.app:/cb"] }))),
-            ("client_uri", read_with(json!({ "client_uri": "https://bank.example.com" }))),
-            ("client_uri", read_with(json!({ "client_uri": "https://app.example.com/client" }))),
+            ("another client_id", read_with(&json!({ "client_id": "https://app.example.com/other.json" }))),
+            ("dpop_bound_access_tokens", read_with(&json!({ "dpop_bound_access_tokens": false }))),
+            ("authorization_code", read_with(&json!({ "grant_types": ["implicit"] }))),
+            ("response_types", read_with(&json!({ "response_types": ["token"] }))),
+            ("atproto in scope", read_with(&json!({ "scope": "transition:generic" }))),
+            ("lacks redirect_uris", read_with(&json!({ "redirect_uris": [] }))),
+            ("native apps", read_with(&json!({ "redirect_uris": ["com.example.app:/cb"] }))),
+            ("client_uri", read_with(&json!({ "client_uri": "https://bank.example.com" }))),
+            ("client_uri", read_with(&json!({ "client_uri": "https://app.example.com/client" }))),
             (
                 "client_secret",
-                read_with(json!({ "token_endpoint_auth_method": "client_secret_basic" }))
+                read_with(&json!({ "token_endpoint_auth_method": "client_secret_basic" }))
                     .map_err(|err| format!("client_secret {err}")),
             ),
-            ("neither jwks nor", confidential(json!({}))),
-            ("both jwks and", confidential(json!({ "jwks": {}, "jwks_uri": "https://a.example/" }))),
-            ("private key", confidential(json!({ "jwks": private }))),
-            ("no key for", confidential(json!({ "jwks": { "keys": [{ "kty": "RSA" }] } }))),
-            ("https URL", confidential(json!({ "jwks_uri": "http://keys.example.com/jwks" }))),
-            ("native app", confidential(json!({ "application_type": "native", "jwks_uri": "https://a.example/" }))),
+            ("neither jwks nor", confidential(&json!({}))),
+            ("both jwks and", confidential(&json!({ "jwks": {}, "jwks_uri": "https://a.example/" }))),
+            ("private key", confidential(&json!({ "jwks": private }))),
+            ("no key for", confidential(&json!({ "jwks": { "keys": [{ "kty": "RSA" }] } }))),
+            ("https URL", confidential(&json!({ "jwks_uri": "http://keys.example.com/jwks" }))),
+            ("native app", confidential(&json!({ "application_type": "native", "jwks_uri": "https://a.example/" }))),
             (
                 "signing_alg",
-                confidential(json!({ "token_endpoint_auth_signing_alg": "none", "jwks_uri": "https://a.example/" })),
+                confidential(&json!({ "token_endpoint_auth_signing_alg": "none", "jwks_uri": "https://a.example/" })),
             ),
         ] {
             let err = outcome.unwrap_err();

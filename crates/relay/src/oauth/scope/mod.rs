@@ -1,6 +1,6 @@
 //! What an app may do: the scopes of AT Protocol, as types.
 //!
-//! [`parse`] reads one scope; [`Grants`] is what a session may do, and answers the questions that the endpoints ask. Scopes
+//! [`parse::parse`] reads one scope; [`Grants`] is what a session may do, and answers the questions that the endpoints ask. Scopes
 //! that nobody knows are dropped by [`parse_known`], as the network's servers do, so that apps can ask for what is to come.
 //!
 //! Spec: <https://atproto.com/specs/permission>
@@ -12,7 +12,7 @@ mod set;
 use common::Nsid;
 
 pub(crate) use grants::Grants;
-pub(crate) use parse::{parse, parse_known};
+pub(crate) use parse::parse_known;
 pub(crate) use set::expand;
 
 /// The scope that every session has.
@@ -105,16 +105,6 @@ impl Actions {
             RepoAction::Create => self.create,
             RepoAction::Update => self.update,
             RepoAction::Delete => self.delete,
-        }
-    }
-}
-
-impl RepoAction {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Update => "update",
-            Self::Delete => "delete",
         }
     }
 }

@@ -92,13 +92,11 @@ impl Target {
     ///
     /// 400 when the named service is none, or none is configured; 502 when its DID could not be looked up.
     pub(crate) async fn find(app: &App, headers: &HeaderMap, nsid: &Nsid) -> Result<Self, XrpcError> {
-        match ServiceRef::from_headers(headers)? {
-            Some(service) => Self::resolve(app, &service).await,
-            None => {
-                let (service, id) = default_service(app, nsid);
-                service.map(|service| Self::of(service, id)).ok_or_else(|| no_service(nsid))
-            }
+        if let Some(service) = ServiceRef::from_headers(headers)? {
+            return Self::resolve(app, &service).await;
         }
+        let (service, id) = default_service(app, nsid);
+        service.map(|service| Self::of(service, id)).ok_or_else(|| no_service(nsid))
     }
 
     /// Finds the service in its DID document, or among the configured ones.
