@@ -117,9 +117,18 @@ impl From<StoreError> for XrpcError {
         if err.is_out_of_space() {
             return Self::unavailable("The server's disk is full or not writable; try again later", 30).with_cause(err);
         }
+        if err.is_locked() {
+            return Self::unavailable(LOCKED, 5).with_cause(err);
+        }
+        if err.is_out_of_files() {
+            return Self::unavailable("The server is busy; try again in a moment", 5).with_cause(err);
+        }
         Self::internal(err)
     }
 }
+
+/// Said while another process holds the database.
+const LOCKED: &str = "The server's database is locked by another program; try again in a moment";
 
 impl From<rusqlite::Error> for XrpcError {
     fn from(err: rusqlite::Error) -> Self {
@@ -134,6 +143,7 @@ impl From<WriteFailed> for XrpcError {
             WriteFailed::Transaction(cause) if cause.is_out_of_space() => {
                 Self::unavailable("The server's disk is full or not writable; try again later", 30).with_cause(cause)
             }
+            WriteFailed::Transaction(cause) if cause.is_locked() => Self::unavailable(LOCKED, 5).with_cause(cause),
             WriteFailed::Transaction(cause) => Self::internal(cause),
             WriteFailed::Stopped => Self::unavailable("The server is shutting down; try again in a moment", 5),
         }

@@ -203,3 +203,53 @@ async fn entity_tag(request: Request, next: Next) -> Response {
     }
     Response::from_parts(parts, Body::from(body))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::Mutex;
+
+    use axum::routing::get;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    /// A log that can be read.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_a_handler_is_one_500_and_one_line() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        let _log = tracing::subscriber::set_default(log);
+        let handler = || async {
+            if true {
+                panic!("a bug with a secret")
+            }
+        };
+        let routes = Router::new().route("/", get(handler)).layer(CatchPanicLayer::custom(panicked));
+        for _ in 0..2 {
+            lines.0.lock().unwrap().clear();
+            let answer = routes.clone().oneshot(Request::new(Body::empty())).await.unwrap();
+            assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+            let body = answer.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(body, r#"{"error":"InternalServerError","message":"Internal Server Error"}"#);
+            let said = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+            assert_eq!(said.lines().count(), 1, "{said}");
+            assert!(said.contains("a handler panicked") && said.contains("a bug with a secret"), "{said}");
+        }
+    }
+}

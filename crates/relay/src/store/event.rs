@@ -82,7 +82,7 @@ pub(crate) fn replay_begins(conn: &Connection, cursor: i64, window_begins_millis
     if cursor >= pruned_through && next.is_none_or(|time| time >= window_begins_millis) {
         return Ok(None);
     }
-    Ok(Some(pruned_through.max(seq_before(conn, window_begins_millis)?.unwrap_or(cursor)).max(cursor)))
+    Ok(Some(pruned_through.max(last_old(conn, window_begins_millis, i64::MAX)?.unwrap_or(cursor)).max(cursor)))
 }
 
 /// Counts the events after `cursor`, up to `most`, and returns when the first of them came to be.
@@ -98,28 +98,29 @@ fn pruned_through(conn: &Connection) -> Result<i64, StoreError> {
     Ok(mark.map_or(0, i64::from_be_bytes))
 }
 
-/// Returns the last `seq` before the events that happened at or after `time_millis`.
+/// Events that are looked at for the end of those that are old; more are for the next time.
+const LOOK_AT: i64 = 100_000;
+/// How far ahead of the clock an event may be, and not be one of a time when the clock was wrong.
+const AHEAD_MILLIS: i64 = 3_600_000;
+
+/// Returns the last of the oldest events that all happened before `begins_millis`; `None` when there is none.
 ///
-/// Times follow `seq` but for steps of the clock, so a binary search over the primary key finds it without an index on time.
-pub(crate) fn seq_before(conn: &Connection, time_millis: i64) -> Result<Option<i64>, StoreError> {
-    let sql = "SELECT min(seq), max(seq) FROM event";
-    let (Some(first), Some(last)) =
-        conn.query_row(sql, [], |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?)))?
-    else {
-        return Ok(None);
-    };
-    let mut statement = conn.prepare_cached("SELECT seq, time FROM event WHERE seq >= ?1 ORDER BY seq LIMIT 1")?;
-    // Invariant: what is before `low` is older than `time_millis`, what is at or after `high` is not, or does not exist.
-    let (mut low, mut high): (i64, i64) = (first, last + 1);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let found: Option<(i64, i64)> = statement.query_row([middle], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-        match found {
-            Some((seq, time)) if time < time_millis => low = seq + 1,
-            Some(_) | None => high = middle,
+/// Times follow `seq` but for steps of the clock, so it goes on from the oldest one, and ends at the first that is not old: a
+/// clock that was years behind for a while, in the middle, does not make those before it old. What lies in the future of
+/// `now_millis` tells nothing of its age; it is as old as what comes after it.
+pub(crate) fn last_old(conn: &Connection, begins_millis: i64, now_millis: i64) -> Result<Option<i64>, StoreError> {
+    let mut statement = conn.prepare_cached("SELECT seq, time FROM event ORDER BY seq LIMIT ?1")?;
+    let mut rows = statement.query([LOOK_AT])?;
+    let mut last = None;
+    while let Some(row) = rows.next()? {
+        let (seq, time): (i64, i64) = (row.get(0)?, row.get(1)?);
+        if time < begins_millis {
+            last = Some(seq);
+        } else if time <= now_millis.saturating_add(AHEAD_MILLIS) {
+            break;
         }
     }
-    Ok(Some(low - 1))
+    Ok(last)
 }
 
 /// Looks through at most `limit` events after `after` and before `until`, and returns the `seq` of those of the account, and of
@@ -163,4 +164,53 @@ pub(crate) fn prune(conn: &Connection, up_to_seq: i64, limit: usize) -> Result<u
     let pruned = conn.prepare_cached("DELETE FROM event WHERE seq <= ?1")?.execute([last])?;
     meta::set(conn, PRUNED_THROUGH, &last.to_be_bytes())?;
     Ok(pruned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: i64 = 86_400_000;
+    const NOW: i64 = 20_000 * DAY;
+    const BEGINS: i64 = NOW - 3 * DAY;
+
+    /// Returns how many of the events with these times may be pruned.
+    fn old(times: &[i64]) -> i64 {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(include_str!("migrations/0001_init.sql")).unwrap();
+        for (at, time) in times.iter().enumerate() {
+            let event =
+                Event { seq: at as i64 + 1, account: AccountId(1), time_millis: *time, frame: Bytes::from_static(b"frame") };
+            insert(&conn, &event).unwrap();
+        }
+        last_old(&conn, BEGINS, NOW).unwrap().unwrap_or(0)
+    }
+
+    #[test]
+    fn what_is_older_than_the_window_is_old() {
+        assert_eq!(old(&[]), 0);
+        assert_eq!(old(&[NOW, NOW]), 0);
+        assert_eq!(old(&[BEGINS - 2, BEGINS - 1, BEGINS, NOW]), 2);
+        assert_eq!(old(&[1, 2, 3]), 3);
+    }
+
+    /// A clock that fell back to 1970 and was set right: the search by time found the middle old, and pruned what came before
+    /// it, minutes after it had happened.
+    #[test]
+    fn a_clock_that_was_years_behind_makes_nothing_before_it_old() {
+        let times = [NOW - 9, NOW - 8, 1, 2, 3, 4, 5, 6, NOW - 1, NOW];
+        assert_eq!(old(&times), 0);
+        let later = times.map(|time| if time > DAY { time - 4 * DAY } else { time });
+        assert_eq!(old(&later), 10);
+    }
+
+    /// A clock that was years ahead: its events neither stay for years nor go before their time.
+    #[test]
+    fn a_clock_that_was_years_ahead_keeps_nothing_for_long() {
+        let ahead = NOW + 1000 * DAY;
+        assert_eq!(old(&[ahead, ahead + 1, NOW - 2, NOW]), 0);
+        assert_eq!(old(&[ahead, ahead + 1]), 0);
+        assert_eq!(old(&[ahead, ahead + 1, BEGINS - 1, NOW]), 3);
+        assert_eq!(old(&[BEGINS - 9, ahead, BEGINS - 1, NOW]), 3);
+    }
 }

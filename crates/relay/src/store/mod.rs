@@ -78,6 +78,24 @@ impl StoreError {
     }
 }
 
+impl StoreError {
+    /// Whether another process holds the database, for longer than is waited for it.
+    pub(crate) fn is_locked(&self) -> bool {
+        let Self::Sqlite(rusqlite::Error::SqliteFailure(err, _)) = self else { return false };
+        matches!(err.code, rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
+    }
+
+    /// Whether the process may open no more files, for now.
+    pub(crate) fn is_out_of_files(&self) -> bool {
+        let err = match self {
+            Self::Sqlite(rusqlite::Error::SqliteFailure(err, _))
+            | Self::Open { source: rusqlite::Error::SqliteFailure(err, _), .. } => err,
+            _ => return false,
+        };
+        err.code == rusqlite::ErrorCode::CannotOpen
+    }
+}
+
 /// Checks that a write changed one row.
 pub(crate) fn expect_one_row(table: &'static str, changed: usize) -> Result<(), StoreError> {
     if changed == 1 { Ok(()) } else { Err(StoreError::RowCount { table, changed }) }

@@ -82,8 +82,8 @@ impl Deref for BatchTx<'_> {
 type Fate = Result<(), Arc<StoreError>>;
 /// Told after the transaction ended.
 type Done = Box<dyn FnOnce(&Fate) + Send>;
-/// Runs in the transaction; says whether its changes shall stay.
-type Job = Box<dyn FnOnce(&mut BatchTx<'_>) -> (bool, Done) + Send>;
+/// Runs in the transaction, unless that failed before its turn came; says whether its changes shall stay.
+type Job = Box<dyn FnOnce(Option<&mut BatchTx<'_>>) -> (bool, Done) + Send>;
 
 /// The way to the writer thread.
 #[derive(Clone, Debug)]
@@ -135,12 +135,13 @@ impl WritePermit {
         let (reply, pending) = oneshot::channel();
         let on_fate = OnFate(Some(on_fate));
         let job: Job = Box::new(move |tx| {
-            let result = job(tx);
-            let keep = result.is_ok();
+            let result = tx.map(job);
+            let keep = matches!(result, Some(Ok(_)));
             let done: Done = Box::new(move |fate| {
                 let result = match (result, fate) {
-                    (Ok(_), Err(cause)) => Err(WriteFailed::Transaction(Arc::clone(cause)).into()),
-                    (result, _) => result,
+                    (Some(Ok(_)) | None, Err(cause)) => Err(WriteFailed::Transaction(Arc::clone(cause)).into()),
+                    (Some(result), _) => result,
+                    (None, Ok(())) => Err(WriteFailed::Stopped.into()),
                 };
                 on_fate.tell(result.is_ok());
                 // The caller may have gone; what was written stays.
@@ -153,8 +154,7 @@ impl WritePermit {
     }
 }
 
-/// What is told of a job's fate. A job that is dropped, since its transaction failed before its turn or it panicked, is told
-/// that it did not happen.
+/// What is told of a job's fate. A job that is dropped, since it panicked, is told that it did not happen.
 struct OnFate<F: FnOnce(bool)>(Option<F>);
 
 impl<F: FnOnce(bool)> OnFate<F> {
@@ -208,11 +208,13 @@ fn run(conn: &Connection, mut jobs: mpsc::Receiver<Job>, mut next_seq: i64, cloc
         let before = next_seq;
         let mut tx = BatchTx { conn, next_seq, now_millis: clock.millis(), events: Vec::new() };
         let mut dones = Vec::with_capacity(batch.len());
-        let jobs = std::mem::take(&mut batch);
+        let mut jobs = std::mem::take(&mut batch).into_iter();
         // A panic is a bug of ours in one job; the others of its batch are told that it failed, and the next batch goes on.
-        let fate = catch_unwind(AssertUnwindSafe(|| transaction(&mut tx, jobs, &mut dones)))
+        let fate = catch_unwind(AssertUnwindSafe(|| transaction(&mut tx, &mut jobs, &mut dones)))
             .unwrap_or_else(|_| Err(StoreError::Corrupt { table: "-", column: "-", reason: "a write job panicked".into() }));
         let fate: Fate = fate.map_err(Arc::new);
+        // Those whose turn did not come are told why, too.
+        dones.extend(jobs.map(|job| job(None).1));
         let events = std::mem::take(&mut tx.events);
         match &fate {
             Ok(()) => {
@@ -237,7 +239,7 @@ fn run(conn: &Connection, mut jobs: mpsc::Receiver<Job>, mut next_seq: i64, cloc
     }
 }
 
-fn transaction(tx: &mut BatchTx<'_>, jobs: Vec<Job>, dones: &mut Vec<Done>) -> Result<(), StoreError> {
+fn transaction(tx: &mut BatchTx<'_>, jobs: &mut std::vec::IntoIter<Job>, dones: &mut Vec<Done>) -> Result<(), StoreError> {
     let execute = |sql: &str| -> Result<(), StoreError> {
         tx.conn.prepare_cached(sql)?.execute([])?;
         Ok(())
@@ -250,7 +252,7 @@ fn transaction(tx: &mut BatchTx<'_>, jobs: Vec<Job>, dones: &mut Vec<Done>) -> R
             tx.conn.prepare_cached("SAVEPOINT job")?.execute([])?;
         }
         let (seq, events) = (tx.next_seq, tx.events.len());
-        let (keep, done) = job(tx);
+        let (keep, done) = job(Some(tx));
         dones.push(done);
         if keep {
             kept += 1;

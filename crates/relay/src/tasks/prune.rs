@@ -10,16 +10,18 @@ use crate::store::event;
 const AT_A_TIME: usize = 500;
 
 pub(super) async fn run_once(app: AppState) -> Result<usize, XrpcError> {
-    let begins = app.clock.millis() - app.config.limits.backfill.as_millis() as i64;
-    let Some(up_to) = app.db.read(|conn| event::seq_before(conn, begins)).await.map_err(XrpcError::from)? else {
-        return Ok(0);
-    };
+    let now = app.clock.millis();
+    let begins = now - app.config.limits.backfill.as_millis() as i64;
     let mut pruned = 0;
     while !app.stop.is_cancelled() {
-        let deleted = app.db.write(move |tx| event::prune(tx, up_to, AT_A_TIME).map_err(XrpcError::from)).await?;
-        pruned += deleted;
-        if deleted < AT_A_TIME {
-            break;
+        let old = app.db.scan(move |conn| event::last_old(conn, begins, now)).await.map_err(XrpcError::from)?;
+        let Some(up_to) = old else { break };
+        while !app.stop.is_cancelled() {
+            let deleted = app.db.write(move |tx| event::prune(tx, up_to, AT_A_TIME).map_err(XrpcError::from)).await?;
+            pruned += deleted;
+            if deleted < AT_A_TIME {
+                break;
+            }
         }
     }
     Ok(pruned)

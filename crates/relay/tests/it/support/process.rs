@@ -92,6 +92,15 @@ impl Process {
         Self::start_by(relay(&self.dir), &self.dir, self.address, self.directory.clone()).await
     }
 
+    /// Asks the server to stop, and starts it again at the same addresses.
+    pub(crate) async fn stop_and_restart(mut self) -> Self {
+        assert!(Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().unwrap().success());
+        while self.child.try_wait().unwrap().is_none() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        self.restart().await
+    }
+
     /// Asks the server to stop, and returns its exit code.
     pub(crate) async fn stop(mut self) -> Option<i32> {
         assert!(Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().unwrap().success());
