@@ -90,7 +90,6 @@ impl XrpcError {
     }
 
     /// Returns the error name.
-    #[cfg(test)]
     pub(crate) fn name(&self) -> &str {
         &self.error
     }

@@ -10,13 +10,15 @@ use crate::error::XrpcError;
 use crate::mail::{Delivery, farewell_letter};
 use crate::state::AppState;
 use crate::store::account::{self, Account};
-use crate::store::{app_password, oauth_session, session};
+use crate::store::web_session::DeviceId;
+use crate::store::{app_password, oauth_session, session, web_session};
 
 /// Accounts that are deleted in one turn of the task.
 const AT_A_TIME: usize = 20;
 
-/// Deactivates an account, to be deleted after the days of the configuration, and tells the owner by mail. Returns when.
-pub(crate) async fn delete_later(app: &AppState, account: &Account) -> Result<i64, XrpcError> {
+/// Deactivates an account, to be deleted after the days of the configuration, signs it out but for one browser, and tells the
+/// owner by mail.
+pub(crate) async fn delete_later(app: &AppState, account: &Account, stays: DeviceId) -> Result<(), XrpcError> {
     let delete_at = app.clock.millis() + app.config.accounts.deletion_grace.as_millis() as i64;
     let id = account.id;
     app.db
@@ -27,6 +29,7 @@ pub(crate) async fn delete_later(app: &AppState, account: &Account) -> Result<i6
             app_password::delete_all(tx, id)?;
             session::delete_all(tx, id)?;
             oauth_session::delete_all(tx, id)?;
+            web_session::delete_others(tx, stays, id)?;
             let row =
                 account::find(tx, id)?.ok_or_else(|| XrpcError::bad_request("AccountNotFound", "Could not find account"))?;
             Ok(status::announce_status(tx, &row)?)
@@ -34,7 +37,7 @@ pub(crate) async fn delete_later(app: &AppState, account: &Account) -> Result<i6
         .await?;
     tracing::info!(did = %account.did, "the owner deleted the account; it goes after the days of grace");
     tell(app, account, delete_at);
-    Ok(delete_at)
+    Ok(())
 }
 
 fn tell(app: &AppState, account: &Account, delete_at: i64) {

@@ -8,9 +8,11 @@
 //!   ([`session`]).
 
 mod app_password;
+pub(crate) mod archive;
 mod availability;
 mod change_email;
 mod change_handle;
+mod change_password;
 mod create;
 mod delete;
 mod did_operations;
@@ -35,11 +37,13 @@ mod signing_key;
 mod status;
 #[cfg(test)]
 pub(crate) mod test_support;
+mod zip;
 
-pub(crate) use app_password::{create_app_password, revoke_app_password};
+pub(crate) use app_password::{AppPasswordError, create_app_password, revoke_app_password};
 pub(crate) use availability::{Availability, availability};
-pub(crate) use change_email::{EmailChange, confirm_email, update_email};
+pub(crate) use change_email::{ChangeEmailError, EmailChange, confirm_email, update_email};
 pub(crate) use change_handle::change_handle;
+pub(crate) use change_password::change_password;
 pub(crate) use create::{Claim, CreateError, NewAccount, create};
 pub(crate) use delete::{delete, delete_own, finish_deletions};
 pub(crate) use did_operations::{DidChange, recommended_did, sign_did_change, submit_did_change};

@@ -18,7 +18,7 @@ use super::password::{self, PasswordsError, Verdict};
 use super::{MailCodeError, Origin, app_password, sign_ins};
 use crate::auth::{Scope, token};
 use crate::error::XrpcError;
-use crate::second_factor::{self, FactorError, Method, WrongFactor};
+use crate::second_factor::{self, FactorError, Method};
 use crate::state::{App, AppState};
 use crate::store::account::{self, Account, Status};
 use crate::store::session::{self, RefreshToken};

@@ -21,6 +21,9 @@ const MAX_BYTES: usize = 4096;
 #[derive(Debug, Clone)]
 pub struct HandleResolver {
     lookups: Arc<Lookups<Handle, Did, ResolveError>>,
+    dns: Dns,
+    guarded: HttpClient,
+    timeout: Duration,
 }
 
 impl HandleResolver {
@@ -32,6 +35,7 @@ impl HandleResolver {
             absence_for: Duration::from_secs(30),
             failure_for: Duration::from_secs(5),
         };
+        let (own_dns, own_guarded) = (dns.clone(), guarded.clone());
         let ask = move |handle: Handle| {
             let (dns, guarded) = (dns.clone(), guarded.clone());
             async move {
@@ -43,11 +47,21 @@ impl HandleResolver {
                 ask(&dns, &guarded, timeout, &handle, &url).await
             }
         };
-        Self { lookups: Lookups::new(options, clock, ask) }
+        Self { lookups: Lookups::new(options, clock, ask), dns: own_dns, guarded: own_guarded, timeout }
     }
 
     pub async fn resolve(&self, handle: &Handle) -> Result<Did, ResolveError> {
         self.lookups.get(handle).await
+    }
+
+    /// Asks both ways to the end, for someone who sets a handle up.
+    pub async fn look(&self, handle: &Handle) -> (Result<Did, String>, Result<Did, String>) {
+        let slow = |_| Err("no answer in time".to_owned());
+        let url = format!("https://{handle}/.well-known/atproto-did");
+        let by_dns = tokio::time::timeout(self.timeout, by_dns(&self.dns, handle));
+        let by_https = tokio::time::timeout(self.timeout, by_https(&self.guarded, &url));
+        let (dns, https) = tokio::join!(by_dns, by_https);
+        (dns.unwrap_or_else(slow), https.unwrap_or_else(slow))
     }
 
     /// Asks anew, as when its owner says that the handle was just set up.

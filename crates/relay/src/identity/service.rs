@@ -86,6 +86,11 @@ impl Identity {
         self.handles.refresh(handle).await
     }
 
+    /// Asks the DNS and the host of a handle, as they are now, and returns what each says, or why it says nothing.
+    pub async fn look_for_handle(&self, handle: &Handle) -> (Result<Did, String>, Result<Did, String>) {
+        self.handles.look(handle).await
+    }
+
     /// Resolves a handle, from memory when it was asked for lately.
     pub async fn resolve_handle_cached(&self, handle: &Handle) -> Result<Did, ResolveError> {
         self.handles.resolve(handle).await

@@ -143,6 +143,14 @@ impl Meter {
         }
     }
 
+    /// As [`Self::count_call`], for a method that is limited by account.
+    pub(crate) fn count_account_call(&self, nsid: &str, account: AccountId) -> Result<(), XrpcError> {
+        match rules::rule(nsid) {
+            Some(Rule { by: By::Account, points, windows }) => self.spend(windows, Who::Account(account), points),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Counts an attempt to sign in, by a name as it was typed.
     pub(crate) fn count_login(&self, identifier: &str) -> Result<(), XrpcError> {
         let Some(metered) = self.0.as_deref() else { return Ok(()) };

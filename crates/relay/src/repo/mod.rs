@@ -25,7 +25,7 @@ mod resign;
 mod snapshot;
 mod write;
 
-pub(crate) use export::export;
+pub(crate) use export::{Export, export};
 pub(crate) use import::{ImportError, Imports, StagingError};
 pub(crate) use rebuild::{NewHead, RebuildError, Rebuilt};
 pub(crate) use snapshot::{RepoSnapshot, SnapshotError};

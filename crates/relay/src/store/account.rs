@@ -332,6 +332,12 @@ pub(crate) fn list_with_heads(
     Ok(accounts)
 }
 
+/// Returns how many bytes the blobs of an account have.
+pub(crate) fn blob_bytes(conn: &Connection, id: AccountId) -> Result<u64, StoreError> {
+    let sql = "SELECT coalesce(sum(size), 0) FROM blob WHERE account = ?1";
+    Ok(conn.prepare_cached(sql)?.query_row([id.0], |row| row.get::<_, i64>(0))? as u64)
+}
+
 /// How much an account has here.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Usage {

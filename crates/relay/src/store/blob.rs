@@ -195,6 +195,25 @@ pub(crate) fn list(
     Ok(cids)
 }
 
+/// Lists the blobs of an account that are here, by CID after `cursor`.
+pub(crate) fn list_stored(
+    conn: &Connection,
+    account: AccountId,
+    cursor: Option<&Cid>,
+    limit: usize,
+) -> Result<Vec<BlobRow>, StoreError> {
+    let sql = "SELECT cid, mime_type, size, temporary, takedown_ref FROM blob
+               WHERE account = ?1 AND cid > ?2 AND takedown_ref IS NULL ORDER BY cid LIMIT ?3";
+    let mut statement = conn.prepare_cached(sql)?;
+    let after: &[u8] = cursor.map_or(&[], |cid| cid.digest());
+    let mut rows = statement.query(params![account.0, after, limit as i64])?;
+    let mut blobs = Vec::new();
+    while let Some(row) = rows.next()? {
+        blobs.push(from_row(row)?);
+    }
+    Ok(blobs)
+}
+
 /// Deletes the rows of at most `limit` blobs that were temporary since before `before_millis`, and returns their CIDs, some
 /// perhaps more than once.
 ///

@@ -1,6 +1,6 @@
 //! Passkeys.
 
-use rusqlite::{Connection, OptionalExtension as _, Row, ffi, params};
+use rusqlite::{Connection, Row, ffi, params};
 use webauthn_rs::prelude::Passkey as Credential;
 
 use super::{AccountId, StoreError, expect_one_row, row};

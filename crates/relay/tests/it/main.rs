@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test panics when what it relies on is not so, helpers included")]
 
+mod account_pages;
 mod admin;
 mod api_doc;
 mod authorize;

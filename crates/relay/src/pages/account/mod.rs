@@ -1,8 +1,19 @@
 //! The account in the browser.
 
+pub(crate) mod app_passwords;
+pub(crate) mod authenticator;
+pub(crate) mod backup_codes;
+pub(crate) mod confirm;
+pub(crate) mod data;
+pub(crate) mod devices;
+pub(crate) mod email;
 pub(crate) mod forgot_password;
+pub(crate) mod handle;
 pub(crate) mod home;
+pub(crate) mod password;
 pub(crate) mod reset_password;
+pub(crate) mod security;
+mod shell;
 pub(crate) mod sign_in;
 pub(crate) mod sign_in_code;
 pub(crate) mod sign_in_passkey;

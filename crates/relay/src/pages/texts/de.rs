@@ -240,4 +240,5 @@ pub(crate) const TEXTS: Texts = Texts {
         sign_up: "Konto anlegen",
         programs: "Für Programme: Die API ist unter /xrpc/",
     },
+    account: super::account::GERMAN,
 };

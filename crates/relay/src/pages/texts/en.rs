@@ -225,4 +225,5 @@ pub(crate) const TEXTS: Texts = Texts {
         sign_up: "Create an account",
         programs: "For programs: the API is under /xrpc/",
     },
+    account: super::account::ENGLISH,
 };

@@ -2,9 +2,11 @@
 //!
 //! Where a text has something in the middle, it is a function.
 
+mod account;
 mod de;
 mod en;
 
+pub(crate) use account::AccountTexts;
 pub(crate) use de::TEXTS as GERMAN;
 pub(crate) use en::TEXTS as ENGLISH;
 
@@ -24,6 +26,7 @@ pub(crate) struct Texts {
     pub(crate) reset_password: ResetPassword,
     pub(crate) home: Home,
     pub(crate) front: Front,
+    pub(crate) account: AccountTexts,
 }
 
 /// What several pages say.
