@@ -11,7 +11,7 @@ use crate::mail::{Delivery, farewell_letter};
 use crate::state::AppState;
 use crate::store::account::{self, Account};
 use crate::store::web_session::DeviceId;
-use crate::store::{app_password, oauth_session, session, web_session};
+use crate::store::{app_password, session, web_session};
 
 /// Accounts that are deleted in one turn of the task.
 const AT_A_TIME: usize = 20;
@@ -27,8 +27,7 @@ pub(crate) async fn delete_later(app: &AppState, account: &Account, stays: Devic
             account::deactivate(tx, id, now, None)?;
             account::set_delete_at(tx, id, Some(delete_at))?;
             app_password::delete_all(tx, id)?;
-            session::delete_all(tx, id)?;
-            oauth_session::delete_all(tx, id)?;
+            session::delete_of_clients(tx, id)?;
             web_session::delete_others(tx, stays, id)?;
             let row =
                 account::find(tx, id)?.ok_or_else(|| XrpcError::bad_request("AccountNotFound", "Could not find account"))?;

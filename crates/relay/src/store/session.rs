@@ -57,6 +57,11 @@ pub(crate) fn delete(conn: &Connection, id: &str) -> Result<(), StoreError> {
 /// Ends all sessions of an account: those of clients, and those in browsers.
 pub(crate) fn delete_all(conn: &Connection, account: AccountId) -> Result<(), StoreError> {
     web_session::delete_all(conn, account)?;
+    delete_of_clients(conn, account)
+}
+
+/// Ends all sessions of an account but those in browsers.
+pub(crate) fn delete_of_clients(conn: &Connection, account: AccountId) -> Result<(), StoreError> {
     oauth_session::delete_all(conn, account)?;
     oauth_consent::delete_all(conn, account)?;
     conn.prepare_cached("DELETE FROM refresh_token WHERE account = ?1")?.execute([account.0])?;

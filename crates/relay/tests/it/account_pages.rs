@@ -427,6 +427,9 @@ async fn a_deleted_account_can_be_kept_until_its_day() {
     assert_eq!(renewed.summary(), "400 ExpiredToken", "apps are signed out");
     assert_eq!(desk.pds.mails("alice").await[0]["subject"], "Your account will be deleted");
 
+    let page = desk.browser.follow(&done).await.good();
+    assert!(page.text().contains("will be deleted on"), "the browser stays signed in");
+
     // Back within the week, in another browser.
     let mut home = Browser::new(&desk.pds);
     home.sign_in("alice.test", &desk.alice.password).await.leads_to();

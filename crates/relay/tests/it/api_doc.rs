@@ -74,6 +74,7 @@ const CALLERS: &[(&str, &str, &str)] = &[
     ("Admin", "operator", "`Basic admin:<password>`, with the setting `secrets.admin_password`"),
     ("Moderator", "operator, or moderation service", "the operator, or the moderation service with a service token"),
     ("SignedIn", "signed in", "someone who is signed in in this browser"),
+    ("Confirmed", "signed in, lately", "the same, who gave their password or passkey some minutes ago at most"),
     (
         "Uploader",
         "session, or app with `blob:`, or service token",

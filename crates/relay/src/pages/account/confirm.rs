@@ -12,7 +12,7 @@ use super::shell::{Nothing, Section, Shell};
 use crate::account::{SessionError, check_password};
 use crate::error::XrpcError;
 use crate::limits::Meter;
-use crate::pages::{CsrfForm, CsrfJson, Destination, Frame, SignedIn, see_other};
+use crate::pages::{CsrfForm, CsrfJson, Frame, SignedIn, local_path, see_other};
 use crate::second_factor::passkey;
 use crate::state::AppState;
 use crate::store::{self, web_session};
@@ -32,16 +32,11 @@ pub(crate) struct Params {
 }
 
 pub(crate) async fn show(who: SignedIn, Query(params): Query<Params>) -> Result<Response, XrpcError> {
-    let to = Destination::of(params.next.as_deref());
-    page(&who, StatusCode::OK, None, &to).await
+    let to = params.next.as_deref().and_then(local_path).unwrap_or("/account");
+    page(&who, StatusCode::OK, None, to).await
 }
 
-async fn page(
-    who: &SignedIn,
-    status: StatusCode,
-    problem: Option<&'static str>,
-    to: &Destination,
-) -> Result<Response, XrpcError> {
+async fn page(who: &SignedIn, status: StatusCode, problem: Option<&'static str>, to: &str) -> Result<Response, XrpcError> {
     let (frame, shell) = Shell::of(who, Section::Overview, None).await?;
     let shell = match problem {
         Some(problem) => shell.with_problem(problem),
@@ -50,7 +45,7 @@ async fn page(
     let app = &who.visitor.app;
     let count = app.db.read(|conn| store::passkey::count(conn, who.account.id)).await?;
     let has_passkeys = app.passkeys.are_available() && count > 0;
-    who.visitor.page(status, &Page { frame, shell, next: &to.path, has_passkeys })
+    who.visitor.page(status, &Page { frame, shell, next: to, has_passkeys })
 }
 
 #[derive(Deserialize)]
@@ -65,21 +60,21 @@ pub(crate) async fn submit(
     meter: Meter,
     CsrfForm(input): CsrfForm<Input>,
 ) -> Result<Response, XrpcError> {
-    let to = Destination::of(Some(&input.next));
+    let to = local_path(&input.next).unwrap_or("/account");
     let t = &who.visitor.frame().t.sign_in;
     let (status, problem) = match meter.count_login(who.account.did.as_str()) {
         Err(_) => (StatusCode::TOO_MANY_REQUESTS, t.too_many),
         Ok(()) => match check_password(&app, who.account.did.as_str(), &input.password).await {
             Ok(_) => {
                 note(&who).await?;
-                return Ok(see_other(&app, &to.path));
+                return Ok(see_other(&app, to));
             }
             Err(SessionError::Credentials) => (StatusCode::UNAUTHORIZED, who.visitor.frame().t.account.wrong_password),
             Err(SessionError::Busy) => (StatusCode::SERVICE_UNAVAILABLE, t.busy),
             Err(err) => return Err(err.into()),
         },
     };
-    page(&who, status, Some(problem), &to).await
+    page(&who, status, Some(problem), to).await
 }
 
 async fn note(who: &SignedIn) -> Result<(), XrpcError> {
@@ -115,6 +110,6 @@ pub(crate) async fn finish(
         return Err(XrpcError::unauthorized("AuthenticationRequired", "This passkey belongs to another account"));
     }
     note(&who).await?;
-    let to = Destination::of(Some(&input.next));
-    Ok(Json(json!({ "next": to.path })).into_response())
+    let to = local_path(&input.next).unwrap_or("/account");
+    Ok(Json(json!({ "next": to })).into_response())
 }
