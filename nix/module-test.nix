@@ -98,6 +98,24 @@ let
         80
         443
       ];
+    "a server that speaks TLS has its ports, and the capability to bind them" =
+      let
+        secure = {
+          settings = {
+            inherit server;
+            tls.mode = "auto";
+          };
+          openFirewall = true;
+          credentials."tls.dns_secret" = "/run/secrets/dns-token";
+        };
+      in
+      refusals secure == [ ]
+      && (unit secure).AmbientCapabilities == [ "CAP_NET_BIND_SERVICE" ]
+      && (evaluate secure).networking.firewall.allowedTCPPorts == [
+        2583
+        443
+        80
+      ];
     "credentials reach the server" =
       (unit full).LoadCredential == [ "secrets.admin_password:/run/secrets/admin" ];
     "the environment is read from a file" = (unit full).EnvironmentFile == "/run/secrets/ezpds.env";

@@ -21,7 +21,16 @@ let
       (pkgs.formats.toml { }).generate "relay.toml" written;
 
   bind = if cfg.settings.server.bind == null then [ ] else cfg.settings.server.bind;
-  ports = map (address: lib.toInt (lib.last (lib.splitString ":" address))) bind;
+  # Where the server speaks TLS itself, it listens there too; the defaults are those of the server.
+  tls = cfg.settings.tls;
+  servesTls = cfg.configFile == null && lib.elem tls.mode [ "auto" "files" ];
+  orDefault = value: default: if value == null then default else value;
+  tlsBind =
+    if servesTls then
+      orDefault tls.https_bind [ "0.0.0.0:443" ] ++ orDefault tls.http_bind [ "0.0.0.0:80" ]
+    else
+      [ ];
+  ports = map (address: lib.toInt (lib.last (lib.splitString ":" address))) (bind ++ tlsBind);
   privileged = lib.any (port: port < 1024) ports;
 
   stateDir = "/var/lib/ezpds";
@@ -35,6 +44,7 @@ let
     "mail.url"
     "secrets.admin_password"
     "secrets.master_key"
+    "tls.dns_secret"
   ];
   strangers = lib.filter (name: !lib.elem name secrets) (lib.attrNames cfg.credentials);
 in
@@ -82,7 +92,9 @@ in
     openFirewall = lib.mkOption {
       type = types.bool;
       default = false;
-      description = "Whether to open the ports of `settings.server.bind` in the firewall.";
+      description = ''
+        Whether to open the ports of `settings.server.bind` in the firewall, and of `settings.tls` where the server speaks TLS.
+      '';
     };
   };
 

@@ -135,7 +135,7 @@ fn described(args: &InstallArgs, env: Vec<(String, String)>, manager: Manager, s
         program,
         config: absolute(&config)?,
         data_dir: absolute(&loaded.data.dir)?,
-        bind: loaded.server.bind,
+        bind: loaded.addresses(),
         keep_awake: args.keep_awake,
     };
     // Neither a unit's line nor a job can hold every path.

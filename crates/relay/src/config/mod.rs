@@ -163,6 +163,15 @@ impl Config {
         Ok(config)
     }
 
+    /// Returns all addresses that the server listens on.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let mut addresses = self.server.bind.clone();
+        if self.tls.mode.serves() {
+            addresses.extend(self.tls.https_bind.iter().chain(&self.tls.http_bind));
+        }
+        addresses
+    }
+
     fn read(mut sources: Sources) -> Result<(Self, Vec<Effective>), ConfigErrors> {
         sources.read_secret_files();
         let mut reader = Reader::new(sources);

@@ -46,6 +46,29 @@ fn a_public_url_is_enough() {
 }
 
 #[test]
+fn a_server_that_speaks_tls_listens_on_more() {
+    let loaded = |toml: &str| load_toml(&format!("{PUBLIC}{toml}"), &[], &[]).unwrap().config;
+    let ports = |config: Config| config.addresses().iter().map(std::net::SocketAddr::port).collect::<Vec<_>>();
+    assert_eq!(loaded("").tls.mode, TlsMode::Proxy);
+    assert_eq!(ports(loaded("")), [2583]);
+    assert_eq!(ports(loaded("[tls]\nmode = \"auto\"\n")), [2583, 443, 443, 80, 80]);
+    assert_eq!(ports(loaded("[tls]\nmode = \"auto\"\nhttp_bind = []\n")), [2583, 443, 443]);
+}
+
+#[test]
+fn settings_of_tls_that_do_not_go_together_are_told() {
+    let told = |toml: &str| mistakes(&format!("{PUBLIC}[tls]\n{toml}\n"), &[], &[]);
+    let is_told = |toml: &str, what: &str| assert!(told(toml).contains(what), "{}", told(toml));
+    is_told("mode = \"files\"", "needs the files of a certificate");
+    is_told("certificate = \"/x\"", "is not set, though tls.certificate is");
+    is_told("acme_directory = \"http://ca.example\"", "is not the directory of a certificate authority");
+    is_told("dns_provider = \"desec\"", "is not set, though the DNS provider needs a token");
+    is_told("dns_provider = \"rfc2136\"\ndns_server = \"192.0.2.53\"", "is not set, though dynamic updates need it");
+    let local = mistakes("[server]\npublic_url = \"https://localhost\"\n[tls]\nmode = \"auto\"\n", &[], &[]);
+    assert!(local.contains("nobody gives one for this machine's own name"), "{local}");
+}
+
+#[test]
 fn flags_win_over_variables_over_the_file() {
     let toml = format!("{PUBLIC}service_name = \"file\"\n");
     let name =

@@ -30,16 +30,16 @@ pub(crate) enum FilesError {
 /// The files and what they held last.
 #[derive(Debug)]
 pub(crate) struct Files {
-    files: CertificateFiles,
+    paths: CertificateFiles,
     certificates: Arc<Certificates>,
     /// A hash of the bytes of both files when they were last looked at.
     seen: Mutex<[u8; 32]>,
 }
 
 impl Files {
-    pub(super) fn open(files: CertificateFiles) -> Result<Self, FilesError> {
+    pub(super) fn open(paths: CertificateFiles) -> Result<Self, FilesError> {
         let certificates = Arc::new(Certificates::new(None, true));
-        let opened = Self { files, certificates, seen: Mutex::new([0; 32]) };
+        let opened = Self { paths, certificates, seen: Mutex::new([0; 32]) };
         opened.reload()?;
         Ok(opened)
     }
@@ -50,8 +50,8 @@ impl Files {
 
     /// Reads the files if they have changed; what cannot be used leaves the certificate before in its place.
     fn reload(&self) -> Result<bool, FilesError> {
-        let chain = read(&self.files.certificate)?;
-        let key = read(&self.files.key)?;
+        let chain = read(&self.paths.certificate)?;
+        let key = read(&self.paths.key)?;
         let mut hash = Sha256::new();
         hash.update((chain.len() as u64).to_le_bytes());
         hash.update(&chain);
@@ -66,7 +66,7 @@ impl Files {
             *seen = hash;
         }
         let certificate = Certificate::from_pem(&chain, &key)
-            .map_err(|source| FilesError::Unusable { path: self.files.certificate.clone(), source })?;
+            .map_err(|source| FilesError::Unusable { path: self.paths.certificate.clone(), source })?;
         self.certificates.replace_all(&Arc::new(certificate));
         Ok(true)
     }
@@ -80,7 +80,7 @@ impl Files {
             let files = Arc::clone(&self);
             let Ok(done) = tokio::task::spawn_blocking(move || files.reload()).await else { continue };
             if matches!(done, Ok(true)) {
-                tracing::info!(file = %self.files.certificate.display(), "the certificate was read anew");
+                tracing::info!(file = %self.paths.certificate.display(), "the certificate was read anew");
             }
             let was_unreadable = std::mem::replace(&mut unreadable, matches!(done, Err(FilesError::Read { .. })));
             if let Err(err) = done

@@ -299,7 +299,8 @@ impl Tokens {
     }
 }
 
-fn sign(key: &SigningKey, header: &Value, claims: &Value) -> String {
+/// Signs a JWT.
+pub(crate) fn sign(key: &SigningKey, header: &Value, claims: &Value) -> String {
     let part = |value: &Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
     let input = format!("{}.{}", part(header), part(claims));
     let signature = BASE64URL_NOPAD.encode(&key.sign(input.as_bytes()));

@@ -1,15 +1,14 @@
 //! A certificate authority: Debian's `pebble`, which validates for real, and its DNS server, which leads every name here.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::Command;
 
 use serde_json::json;
 use tempfile::TempDir;
-use tokio::sync::oneshot;
+
+use super::program::{Program, free_port, is_there};
 
 /// How the authority misbehaves.
 #[derive(Clone, Copy, Default)]
@@ -39,21 +38,10 @@ struct Ports {
     tls: u16,
 }
 
-/// A program whose output is kept; it ends with the value.
-struct Program {
-    child: Child,
-    output: Arc<Mutex<String>>,
-}
-
 impl Pebble {
-    /// Whether the programs are there; says so when they are not. On CI they must be.
+    /// Whether the programs are there.
     pub(crate) fn is_there() -> bool {
-        let there = ["pebble", "pebble-challtestsrv"].iter().all(|name| on_path(name).is_some());
-        assert!(there || std::env::var("CI").as_deref() != Ok("true"), "pebble is not installed");
-        if !there {
-            eprintln!("SKIP: pebble is not installed (apt-get install pebble)");
-        }
-        there
+        ["pebble", "pebble-challtestsrv"].into_iter().all(is_there)
     }
 
     /// Starts an authority that looks for challenges at these ports of this machine.
@@ -88,7 +76,7 @@ impl Pebble {
 
     /// What the authority has logged.
     pub(crate) fn log(&self) -> String {
-        self.authority.output.lock().unwrap().clone()
+        self.authority.output()
     }
 
     /// The address of its DNS server.
@@ -113,7 +101,7 @@ impl Pebble {
     }
 
     pub(crate) fn is_dns_up(&mut self) -> bool {
-        self.dns.child.try_wait().unwrap().is_none()
+        self.dns.is_up()
     }
 }
 
@@ -147,61 +135,6 @@ async fn start_authority(dir: &Path, ports: Ports, quirks: Quirks) -> Program {
     command.env("PEBBLE_WFE_NONCEREJECT", quirks.refused_nonces.to_string());
     command.env("PEBBLE_AUTHZREUSE", quirks.reused_proofs.to_string());
     Program::start(command, "ACME directory available at").await
-}
-
-impl Program {
-    /// Starts a program and waits until it says `ready`.
-    async fn start(mut command: Command, ready: &'static str) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let output = Arc::new(Mutex::new(String::new()));
-        let (tell, told) = oneshot::channel();
-        let tell = Arc::new(Mutex::new(Some(tell)));
-        let streams: [Box<dyn std::io::Read + Send>; 2] =
-            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
-        for stream in streams {
-            let (output, tell) = (Arc::clone(&output), Arc::clone(&tell));
-            std::thread::spawn(move || {
-                for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                    let is_ready = line.contains(ready);
-                    let mut output = output.lock().unwrap();
-                    output.push_str(&line);
-                    output.push('\n');
-                    drop(output);
-                    if is_ready && let Some(tell) = tell.lock().unwrap().take() {
-                        drop(tell.send(()));
-                    }
-                }
-            });
-        }
-        drop(tell);
-        let started = told.await;
-        assert!(started.is_ok(), "{}", output.lock().unwrap());
-        Self { child, output }
-    }
-
-    fn end(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
-/// Returns where a program is.
-pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/bin".into()]);
-    folders.map(|folder| folder.join(name)).find(|file| file.is_file())
-}
-
-/// Returns a port that was free a moment ago, for programs that cannot take one themselves.
-pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// A client that trusts these roots and finds these hosts at these addresses.

@@ -7,16 +7,15 @@ use std::sync::Arc;
 
 use relay::clock::SystemClock;
 use relay::config::{Config, Override};
-use relay::server::{Listeners, Server};
+use relay::server::Server;
 use relay::state::AppState;
 use rustls::pki_types::{CertificateDer, ServerName};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use super::pebble::{client, free_port};
-use super::{Pebble, Quirks, start_plc};
+use super::{Pebble, Quirks, client, free_port, start_plc};
 
 pub(crate) const HOST: &str = "pds.example.com";
 
@@ -73,7 +72,6 @@ impl SecurePds {
             set("tls.https_bind", self.https.to_string()),
             set("tls.http_bind", self.http.to_string()),
             set("data.dir", self.data_dir().to_str().unwrap().to_owned()),
-            // The name, since DNS of the test leads it here.
             set("identity.plc_url", format!("http://127.0.0.1:{}", self.plc.port())),
             set("accounts.invite_required", "false".to_owned()),
             set("accounts.accept_disposable_mail", "true".to_owned()),
@@ -88,21 +86,8 @@ impl SecurePds {
             overrides.push(set(path, value.clone()));
         }
         let config = Config::load(None, [], &overrides).unwrap().config;
-        let serves = config.tls.mode.serves();
-        let app = AppState::open(config.clone(), Arc::clone(&self.clock)).await.unwrap();
-        let bind = async |addresses: &[SocketAddr]| {
-            let mut bound = Vec::new();
-            for address in addresses.iter().filter(|_| serves) {
-                bound.push(TcpListener::bind(address).await.unwrap());
-            }
-            bound
-        };
-        let listeners = Listeners {
-            plain: vec![TcpListener::bind(self.plain).await.unwrap()],
-            https: bind(&config.tls.https_bind).await,
-            redirect: bind(&config.tls.http_bind).await,
-        };
-        self.server = Some(Server::start_on(app, listeners));
+        let app = AppState::open(config, Arc::clone(&self.clock)).await.unwrap();
+        self.server = Some(Server::start(app).unwrap());
     }
 
     /// Stops the server and starts it anew over the same data, with other settings added.
