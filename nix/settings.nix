@@ -168,4 +168,18 @@ in
     ]) "What lines of the log look like.";
     level = setting text "error, warn, info, debug or trace; also by module.";
   };
+
+  metrics = {
+    bind = setting (list address) "Addresses where anyone who reaches them may read /metrics.";
+  };
+
+  notices = {
+    mail_to = setting text "Who gets a mail when something breaks.";
+    ntfy_url_file = setting file "The file with the URL of a topic of ntfy.";
+    ntfy_token_file = setting file "The file with the access token for the topic.";
+    webhook_url_file = setting file "The file with the URL that gets each notice as JSON.";
+    ping_url_file = setting file "The file with the URL that is opened as long as all is well.";
+    ping_interval = setting duration "How often the ping URL is opened.";
+    disk_free_below = setting size "Less room on the disk than this is a problem.";
+  };
 }

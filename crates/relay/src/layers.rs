@@ -2,14 +2,15 @@
 
 use std::hash::{DefaultHasher, Hasher as _};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
-use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::catch_panic::{CatchPanicLayer, ResponseForPanic};
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
@@ -33,7 +34,7 @@ pub(crate) fn apply(routes: Router<AppState>, app: &AppState) -> Router<AppState
     let compressible =
         SizeAbove::new(1024).and(NotForContentType::const_new("image/")).and(NotForContentType::const_new("video/"));
     let routes = routes
-        .layer(CatchPanicLayer::custom(panicked))
+        .layer(CatchPanicLayer::custom(Panicked(Arc::clone(&app.telemetry.panics))))
         .layer(from_fn(entity_tag))
         .layer(from_fn(caller_dependence))
         .layer(CompressionLayer::new().compress_when(compressible))
@@ -48,20 +49,29 @@ pub(crate) fn apply(routes: Router<AppState>, app: &AppState) -> Router<AppState
         .layer(from_fn_with_state(app.clone(), pages::guard))
         .layer(from_fn(cors))
         .layer(from_fn_with_state(app.clone(), proxy_headers::layer))
-        .layer(from_fn(log))
+        .layer(from_fn_with_state(app.clone(), log))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
-fn panicked(panic: Box<dyn std::any::Any + Send + 'static>) -> Response {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-    tracing::error!(panic = text, "a handler panicked; please report this with the log around it");
-    XrpcError::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", "Internal Server Error").into_response()
+/// Answers for a handler that panicked, and counts it.
+#[derive(Clone, Default)]
+struct Panicked(Arc<AtomicU64>);
+
+impl ResponseForPanic for Panicked {
+    type ResponseBody = Body;
+
+    fn response_for_panic(&mut self, panic: Box<dyn std::any::Any + Send + 'static>) -> Response {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        self.0.fetch_add(1, Relaxed);
+        tracing::error!(panic = text, "a handler panicked; please report this with the log around it");
+        XrpcError::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", "Internal Server Error").into_response()
+    }
 }
 
-/// Writes one line for each request.
-async fn log(mut request: Request, next: Next) -> Response {
+/// Counts each request, and writes one line for it.
+async fn log(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
     let begun = Instant::now();
+    let matched = request.extensions().get::<MatchedPath>().cloned();
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let caller = Caller(Arc::new(OnceLock::new()));
@@ -69,9 +79,16 @@ async fn log(mut request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let nsid = path.strip_prefix("/xrpc/").map(|nsid| nsid.trim_end_matches('/'));
     let error = response.extensions().get::<ErrorName>().map(|name| &*name.0);
-    let duration_ms = begun.elapsed().as_secs_f64() * 1000.0;
+    let took = begun.elapsed();
+    let duration_ms = took.as_secs_f64() * 1000.0;
     let did = caller.0.get().map(common::Did::as_str);
     let status = response.status().as_u16();
+    app.telemetry.requests.count(matched.as_ref().map(MatchedPath::as_str), status, took);
+    match method {
+        Method::GET | Method::HEAD => app.telemetry.reads.observe(took),
+        Method::POST => app.telemetry.writes.observe(took),
+        _ => {}
+    }
     // A path can be anything that a stranger likes; NSIDs and a few others are known.
     if let Some(nsid) = nsid {
         tracing::info!(nsid, %method, status, duration_ms, did, error, "request");
@@ -240,7 +257,7 @@ mod tests {
                 panic!("a bug with a secret")
             }
         };
-        let routes = Router::new().route("/", get(handler)).layer(CatchPanicLayer::custom(panicked));
+        let routes = Router::new().route("/", get(handler)).layer(CatchPanicLayer::custom(Panicked::default()));
         for _ in 0..2 {
             lines.0.lock().unwrap().clear();
             let answer = routes.clone().oneshot(Request::new(Body::empty())).await.unwrap();

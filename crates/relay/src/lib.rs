@@ -10,7 +10,8 @@
 //! - `pages`: what people see in their browser.
 //! - `second_factor`: what signing in takes besides the password, and passkeys.
 //! - [`tls`]: certificates and how connections begin with them.
-//! - `store`: SQLite. `tasks`: periodic work. [`plc_directory`]: the did:plc directory of `relay dev`.
+//! - `store`: SQLite. `tasks`: periodic work. `telemetry`, `status`, `notice`: how the operator sees and hears how it goes.
+//!   [`plc_directory`]: the did:plc directory of `relay dev`.
 
 mod account;
 mod auth;
@@ -30,6 +31,7 @@ mod layers;
 mod lexicon;
 mod limits;
 mod mail;
+mod notice;
 mod oauth;
 mod pages;
 pub mod plc_directory;
@@ -42,8 +44,10 @@ pub mod server;
 mod service;
 mod service_manager;
 pub mod state;
+mod status;
 mod store;
 mod tasks;
+mod telemetry;
 pub mod tls;
 mod verify;
 mod web;

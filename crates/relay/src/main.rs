@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => cli::main_verify(&args),
         Command::Doctor(args) => cli::main_doctor(&args),
         Command::Service(args) => cli::main_service(&args),
+        Command::Status(args) => cli::main_status(&args),
         Command::Health(args) => cli::main_health(&args),
     }
 }

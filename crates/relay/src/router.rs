@@ -12,7 +12,7 @@ use crate::oauth::endpoints as oauth;
 use crate::state::AppState;
 use crate::xrpc::app_bsky::{actor, age_assurance, feed, notification, read_after_write};
 use crate::xrpc::com_atproto::{admin, identity, moderation, repo, server, sync, temp};
-use crate::{pages, web, well_known, xrpc};
+use crate::{pages, telemetry, web, well_known, xrpc};
 
 /// Builds the service: the routes below the layers that apply to all of them.
 pub fn router(app: AppState) -> Router {
@@ -31,6 +31,7 @@ fn table() -> Table {
         .page("/", web::home::handler)
         .page("/robots.txt", web::robots::handler)
         .page("/xrpc/_health", xrpc::health::handler)
+        .page("/metrics", telemetry::handler)
         .page("/.well-known/atproto-did", well_known::atproto_did::handler)
         .page("/.well-known/did.json", well_known::did_json::handler)
         .page("/.well-known/oauth-authorization-server", oauth::metadata::handler)

@@ -41,7 +41,19 @@ impl Server {
             https: bind(https, "tls.https_bind")?,
             redirect: bind(http, "tls.http_bind")?,
         };
-        Ok(Self::start_on(app, listeners))
+        let metrics = bind(&app.config.metrics.bind, "metrics.bind")?;
+        let server = Self::start_on(app, listeners);
+        for listener in metrics {
+            server.serve_metrics(listener);
+        }
+        Ok(server)
+    }
+
+    /// Serves the metrics, to anyone, on a listener that is bound already.
+    pub fn serve_metrics(&self, listener: TcpListener) {
+        if let Ok(address) = listener.local_addr() {
+            self.listeners.spawn(crate::telemetry::serve(self.app.clone(), listener, address));
+        }
     }
 
     /// Begins to serve on listeners that are bound already.

@@ -16,11 +16,15 @@ use crate::firehose::Firehose;
 use crate::identity::Identity;
 use crate::lexicon::Lexicons;
 use crate::mail::Mailer;
+use crate::notice::Notices;
 use crate::oauth::Oauth;
 use crate::repo::{Imports, Repos};
 use crate::second_factor::passkey::Passkeys;
 use crate::secrets::{Secrets, rotate};
 use crate::store::{self, Db, DbOptions, StoreError};
+use crate::tasks::crawl::Crawlers;
+use crate::tasks::registry::Tasks;
+use crate::telemetry::Telemetry;
 use crate::tls::proxy_headers::Told;
 use crate::tls::{CertificateStatus, Tls};
 
@@ -51,6 +55,10 @@ pub struct App {
     pub(crate) proxy_told: Told,
     /// What goes on although its client may have gone; the server waits for it when it stops.
     pub(crate) work: TaskTracker,
+    pub(crate) notices: Notices,
+    pub(crate) tasks: Tasks,
+    pub(crate) crawlers: Crawlers,
+    pub(crate) telemetry: Telemetry,
     /// Cancelled when the server stops.
     pub(crate) stop: CancellationToken,
     /// Held for as long as anything here lives.
@@ -141,6 +149,10 @@ impl AppState {
             imports: Imports::new(data_dir.folder("imports")?),
             work: TaskTracker::new(),
             stop,
+            notices: Notices::new(as_clock()),
+            tasks: Tasks::default(),
+            crawlers: Crawlers::default(),
+            telemetry: Telemetry::new(db.stats(), clock.millis()),
             config,
             clock,
             db,

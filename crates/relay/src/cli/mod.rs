@@ -14,6 +14,7 @@ pub mod rotate;
 pub mod serve;
 pub mod service;
 mod source;
+pub mod status;
 pub mod verify;
 
 use std::{
@@ -56,6 +57,8 @@ pub enum Command {
     Doctor(doctor::DoctorArgs),
     /// Make the server a service that starts with the machine
     Service(service::ServiceArgs),
+    /// Show how a running server is doing
+    Status(status::StatusArgs),
     /// Ask a running server whether it is well; for container health checks
     Health(health::HealthArgs),
 }
@@ -133,6 +136,11 @@ fn finish_looking(result: Result<verify::Outcome, CliError>) -> ExitCode {
         Ok(outcome) => ExitCode::from(outcome.exit_code()),
         Err(err) => finish(Err(err)),
     }
+}
+
+/// Runs `relay status`.
+pub fn main_status(args: &status::StatusArgs) -> ExitCode {
+    finish(in_runtime(status::run(args, process_env())))
 }
 
 fn in_runtime<T>(verb: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
@@ -220,6 +228,8 @@ mod tests {
             "relay service install --dry-run --keep-awake --config relay.toml",
             "relay service logs -f",
             "relay health --url http://127.0.0.1:2583",
+            "relay status --json",
+            "relay status --watch --data-dir /d",
         ] {
             assert!(parse(line.split(' ')).is_ok(), "{line}");
         }

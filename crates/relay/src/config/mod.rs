@@ -15,7 +15,9 @@ mod identity;
 mod limits;
 mod logging;
 mod mail;
+mod metrics;
 mod network;
+mod notices;
 mod official;
 mod origin;
 mod reader;
@@ -45,7 +47,9 @@ pub use self::{
     limits::Limits,
     logging::{LogFormat, Logging},
     mail::{Mail, MailLogin, MailRoute, MailServer, MailTls},
+    metrics::Metrics,
     network::{ExtraRoots, Network, UpstreamBounds},
+    notices::{Notices, Pace},
     official::{Hint, hints},
     origin::Origin,
     reader::{Effective, Shown},
@@ -86,6 +90,10 @@ pub struct Config {
     pub secrets: Secrets,
     /// The log.
     pub logging: Logging,
+    /// Figures for Prometheus.
+    pub metrics: Metrics,
+    /// How the operator hears that something broke.
+    pub notices: Notices,
 }
 
 /// A configuration, and how it came about.
@@ -190,6 +198,8 @@ impl Config {
             secrets: Secrets::read(from, &data.dir),
             logging: Logging::read(from),
             tls: Tls::read(from, &server),
+            metrics: Metrics::read(from),
+            notices: Notices::read(from),
             server,
             data,
             network,

@@ -156,7 +156,7 @@ pub fn find(path: &str) -> Option<&'static Setting> {
 }
 
 /// The sections in the order of the documentation, each with what it is about.
-pub const SECTIONS: [(&str, &str); 11] = [
+pub const SECTIONS: [(&str, &str); 13] = [
     ("server", "Where the server listens, the name that the network knows it by, and what it tells visitors about itself."),
     (
         "tls",
@@ -180,6 +180,12 @@ pub const SECTIONS: [(&str, &str); 11] = [
     ("network", "Outgoing connections and the proxies in front."),
     ("secrets", "Secrets of the server itself."),
     ("logging", "What the server writes to standard error."),
+    ("metrics", "Figures for Prometheus; docs/OBSERVE.md explains them."),
+    (
+        "notices",
+        "How the operator hears that something broke, or is well again; only changes are told. Each channel that is set \
+         gets every notice.",
+    ),
 ];
 
 const MAIL_TLS: Kind = Kind::Choice(&["implicit", "starttls", "none"]);
@@ -793,6 +799,62 @@ pub static SETTINGS: &[Setting] = &[
         "error, warn, info, debug or trace; also by module, such as \"info,relay::firehose=debug\".",
     )
     .like("LOG_LEVEL"),
+    Setting::new(
+        "metrics.bind",
+        Kind::List("addresses"),
+        Default::Unset,
+        "127.0.0.1:9464",
+        "Addresses where anyone who reaches them may read /metrics. Unset: only the operator may, with the admin password, \
+         at the server's own address.",
+    ),
+    Setting::new(
+        "notices.mail_to",
+        Kind::Email,
+        Default::Unset,
+        "operator@example.com",
+        "Who gets a mail. It needs the section [mail].",
+    ),
+    Setting::new(
+        "notices.ntfy_url",
+        Kind::Url,
+        Default::Unset,
+        "https://ntfy.sh/my-pds-3f9c",
+        "A topic of ntfy.sh or of a server like it, for push messages to a phone. Whoever knows the topic can read along.",
+    )
+    .secret(),
+    Setting::new(
+        "notices.ntfy_token",
+        Kind::Text,
+        Default::Unset,
+        "tk_example",
+        "The access token for a topic of ntfy that needs one.",
+    )
+    .secret(),
+    Setting::new(
+        "notices.webhook_url",
+        Kind::Url,
+        Default::Unset,
+        "https://hooks.example.com/T000/B000",
+        "A URL that gets each notice as JSON, by POST. Its `text` is what chat services show.",
+    )
+    .secret(),
+    Setting::new(
+        "notices.ping_url",
+        Kind::Url,
+        Default::Unset,
+        "https://hc-ping.com/00000000-0000-0000-0000-000000000000",
+        "A dead man's switch: a URL that is opened at each interval as long as writes work and no data is in danger. The \
+         service behind it tells you when that ends.",
+    )
+    .secret(),
+    Setting::new("notices.ping_interval", Kind::Duration, Default::Value("1m"), "5m", "How often notices.ping_url is opened."),
+    Setting::new(
+        "notices.disk_free_below",
+        Kind::Size,
+        Default::Value("1GiB"),
+        "5GB",
+        "Less room on the disk of data.dir than this is a problem.",
+    ),
 ];
 
 #[cfg(test)]

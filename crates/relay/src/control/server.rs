@@ -13,6 +13,7 @@ use crate::account::{self, RotateSigningKey, RotatedSigningKey, ShownCode};
 use crate::error::XrpcError;
 use crate::repo::Rebuilt;
 use crate::state::AppState;
+use crate::status::Status;
 use crate::verify::mend::{self, FetchBlob, RebuildRepo};
 
 /// Serves operators until `stop` is cancelled.
@@ -37,6 +38,8 @@ pub(crate) async fn serve(app: AppState, data_dir: &Path, stop: CancellationToke
         .route("/rotate/signing-key", post(rotate_signing_key))
         .route("/repair/repo", post(rebuild_repo))
         .route("/repair/blob", post(fetch_blob))
+        .route("/status", get(show_status))
+        .route("/metrics", get(show_metrics))
         .with_state(app);
     if let Err(err) = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await {
         tracing::warn!(error = &err as &dyn std::error::Error, "the control socket ended");
@@ -73,4 +76,12 @@ async fn fetch_blob(State(app): State<AppState>, Json(input): Json<FetchBlob>) -
 
 async fn show_codes(State(app): State<AppState>, Json(input): Json<ShowCodes>) -> Result<Json<Vec<ShownCode>>, XrpcError> {
     operator::show_codes(&app, input).await.map(Json)
+}
+
+async fn show_status(State(app): State<AppState>) -> Result<Json<Status>, XrpcError> {
+    crate::status::collect(&app).await.map(Json)
+}
+
+async fn show_metrics(State(app): State<AppState>) -> Result<Json<String>, XrpcError> {
+    crate::telemetry::encode(&app).await.map(Json)
 }

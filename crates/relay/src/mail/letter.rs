@@ -24,7 +24,7 @@ impl Letter {
     }
 
     /// Makes a letter of text that someone wrote, a blank line between paragraphs.
-    pub(super) fn plain(subject: &str, text: &str) -> Self {
+    pub(crate) fn plain(subject: &str, text: &str) -> Self {
         let paragraphs = text.replace("\r\n", "\n");
         let paragraphs = paragraphs.split("\n\n").map(str::trim).filter(|paragraph| !paragraph.is_empty());
         paragraphs.fold(Self::new(subject), Self::paragraph)

@@ -313,6 +313,23 @@ pub(crate) fn count(conn: &Connection) -> Result<u64, StoreError> {
     Ok(conn.query_row("SELECT count(*) FROM account", [], |row| row.get::<_, i64>(0))? as u64)
 }
 
+/// Counts accounts by status; a status that no account has is left out.
+pub(crate) fn count_by_status(conn: &Connection) -> Result<Vec<(Status, u64)>, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT CASE WHEN takedown_ref IS NOT NULL THEN 1 WHEN suspended_at IS NOT NULL THEN 2
+                     WHEN deactivated_at IS NOT NULL THEN 3 ELSE 0 END AS status, count(*)
+         FROM account GROUP BY status",
+    )?;
+    let rows = statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)? as u64)))?;
+    let status = |number| match number {
+        1 => Status::Takendown,
+        2 => Status::Suspended,
+        3 => Status::Deactivated,
+        _ => Status::Active,
+    };
+    rows.map(|row| row.map(|(number, count)| (status(number), count)).map_err(StoreError::from)).collect()
+}
+
 /// Lists accounts with the heads of their repos, in the order in which they were made, after `after`.
 pub(crate) fn list_with_heads(
     conn: &Connection,

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::writer::{self, Publish, Writer};
-use super::{BatchTx, StoreError, WriteFailed, WritePermit, migrate};
+use super::{BatchTx, StoreError, WriteFailed, WritePermit, WriterStats, migrate};
 
 /// When the operating system is asked to make a commit durable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -113,6 +113,16 @@ impl Db {
     /// Takes a place in the write queue, before work is done that would be in vain without one.
     pub(crate) fn reserve_write(&self) -> Result<WritePermit, WriteFailed> {
         self.writer.as_ref().ok_or(WriteFailed::Stopped)?.reserve()
+    }
+
+    /// Returns what the writer counts of itself.
+    pub(crate) fn stats(&self) -> Arc<WriterStats> {
+        self.writer.as_ref().map(|writer| Arc::clone(writer.stats())).unwrap_or_default()
+    }
+
+    /// Returns how many writes wait, and how many may.
+    pub(crate) fn write_queue(&self) -> (usize, usize) {
+        self.writer.as_ref().map_or((0, 0), Writer::queue)
     }
 
     pub(crate) fn seq_at_start(&self) -> i64 {

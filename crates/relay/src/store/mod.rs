@@ -37,6 +37,7 @@ pub(crate) mod row;
 pub(crate) mod session;
 pub(crate) mod sign_in;
 pub(crate) mod standing;
+mod stats;
 pub(crate) mod tls;
 pub(crate) mod totp;
 pub(crate) mod web_session;
@@ -45,6 +46,7 @@ mod writer;
 pub(crate) use db::{Db, DbOptions, Synchronous};
 pub(crate) use event::Event;
 pub(crate) use migrate::check_schema;
+pub(crate) use stats::WriterStats;
 pub(crate) use writer::{BatchTx, WriteFailed, WritePermit};
 
 /// The number by which tables name an account.

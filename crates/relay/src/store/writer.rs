@@ -17,14 +17,16 @@ use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use common::Clock;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::event::{self, Event, FrameParts};
-use super::{AccountId, StoreError};
+use super::{AccountId, StoreError, WriterStats};
 
 /// At most this many jobs share a transaction, which bounds how long the first of them waits.
 const MAX_BATCH: usize = 512;
@@ -89,6 +91,7 @@ type Job = Box<dyn FnOnce(Option<&mut BatchTx<'_>>) -> (bool, Done) + Send>;
 #[derive(Clone, Debug)]
 pub(super) struct Writer {
     queue: mpsc::Sender<Job>,
+    stats: Arc<WriterStats>,
 }
 
 /// A place in the write queue.
@@ -112,9 +115,22 @@ impl Writer {
     pub(super) fn reserve(&self) -> Result<WritePermit, WriteFailed> {
         match self.queue.clone().try_reserve_owned() {
             Ok(permit) => Ok(WritePermit { permit }),
-            Err(mpsc::error::TrySendError::Full(_)) => Err(Overloaded.into()),
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                self.stats.refused.fetch_add(1, Relaxed);
+                Err(Overloaded.into())
+            }
             Err(mpsc::error::TrySendError::Closed(_)) => Err(WriteFailed::Stopped),
         }
+    }
+
+    /// Returns how many writes wait, and how many may.
+    pub(super) fn queue(&self) -> (usize, usize) {
+        let places = self.queue.max_capacity();
+        (places - self.queue.capacity(), places)
+    }
+
+    pub(super) fn stats(&self) -> &Arc<WriterStats> {
+        &self.stats
     }
 }
 
@@ -195,36 +211,51 @@ pub(super) fn start(
 ) -> Result<(Writer, std::thread::JoinHandle<()>, i64), StoreError> {
     let (queue, jobs) = mpsc::channel(queue_length);
     let next_seq = seq_floor(&*clock).max(event::last_seq(&conn)? + 1);
+    let stats = Arc::<WriterStats>::default();
+    let counted = Arc::clone(&stats);
     let thread = std::thread::Builder::new()
         .name("sqlite-writer".into())
-        .spawn(move || run(&conn, jobs, next_seq, &*clock, &publish))
+        .spawn(move || run(&conn, jobs, next_seq, &*clock, &publish, &counted))
         .expect("the operating system starts a thread");
-    Ok((Writer { queue }, thread, next_seq - 1))
+    Ok((Writer { queue, stats }, thread, next_seq - 1))
 }
 
-fn run(conn: &Connection, mut jobs: mpsc::Receiver<Job>, mut next_seq: i64, clock: &dyn Clock, publish: &Publish) {
+fn run(
+    conn: &Connection,
+    mut jobs: mpsc::Receiver<Job>,
+    mut next_seq: i64,
+    clock: &dyn Clock,
+    publish: &Publish,
+    stats: &WriterStats,
+) {
     let mut batch = Vec::new();
     while jobs.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
         let before = next_seq;
         let mut tx = BatchTx { conn, next_seq, now_millis: clock.millis(), events: Vec::new() };
         let mut dones = Vec::with_capacity(batch.len());
         let mut jobs = std::mem::take(&mut batch).into_iter();
+        let begun = Instant::now();
+        stats.jobs.fetch_add(jobs.len() as u64, Relaxed);
         // A panic is a bug of ours in one job; the others of its batch are told that it failed, and the next batch goes on.
         let fate = catch_unwind(AssertUnwindSafe(|| transaction(&mut tx, &mut jobs, &mut dones)))
             .unwrap_or_else(|_| Err(StoreError::Corrupt { table: "-", column: "-", reason: "a write job panicked".into() }));
         let fate: Fate = fate.map_err(Arc::new);
         // Those whose turn did not come are told why, too.
         dones.extend(jobs.map(|job| job(None).1));
+        stats.transactions.observe(begun.elapsed());
         let events = std::mem::take(&mut tx.events);
         match &fate {
             Ok(()) => {
                 next_seq = tx.next_seq;
                 if !events.is_empty() {
+                    stats.events.fetch_add(events.len() as u64, Relaxed);
+                    stats.event_bytes.fetch_add(events.iter().map(|event| event.frame.len() as u64).sum(), Relaxed);
                     publish(events);
                 }
             }
             Err(cause) => {
                 next_seq = before;
+                stats.failures.fetch_add(1, Relaxed);
                 if !conn.is_autocommit()
                     && let Err(err) = conn.execute_batch("ROLLBACK")
                 {

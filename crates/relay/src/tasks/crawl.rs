@@ -1,8 +1,11 @@
 //! Tells crawlers that there is something to fetch (`com.atproto.sync.requestCrawl`): at the start, and when events come after
 //! a while. A crawler that is down is asked again, at growing intervals.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use common::Clock as _;
 use serde::Serialize;
 use tokio_util::task::TaskTracker;
 use url::Url;
@@ -10,6 +13,7 @@ use url::Url;
 use crate::config::{CrawlPace, ServiceUrl};
 use crate::crawlers;
 use crate::identity::fetch::FetchError;
+use crate::notice::Topic;
 use crate::state::AppState;
 
 const MAX_ANSWER_BYTES: usize = 64 << 10;
@@ -28,14 +32,52 @@ enum CrawlError {
     Status(u16),
 }
 
+/// Failures in a row from which on the operator is told: a quarter of an hour.
+const TELL_AFTER: u32 = 5;
+
+/// What became of telling the crawlers.
+#[derive(Debug, Default)]
+pub(crate) struct Crawlers(Mutex<BTreeMap<String, Told>>);
+
+/// What became of telling one crawler. Times are milliseconds since the epoch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// When it last took the word.
+    pub(crate) told_at: Option<i64>,
+    /// Attempts that failed since.
+    pub(crate) failures: u32,
+    /// What the last of them failed with.
+    pub(crate) error: Option<String>,
+}
+
+impl Crawlers {
+    /// Returns what became of each crawler, by host.
+    pub(crate) fn all(&self) -> BTreeMap<String, Told> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, host: &str, result: Result<i64, String>) -> u32 {
+        let mut crawlers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = crawlers.entry(host.to_owned()).or_default();
+        match result {
+            Ok(now) => *told = Told { told_at: Some(now), failures: 0, error: None },
+            Err(error) => {
+                told.failures = told.failures.saturating_add(1);
+                told.error = Some(error);
+            }
+        }
+        told.failures
+    }
+}
+
 /// Starts a task for each crawler, and one that asks them how far they have read. A server at localhost cannot be crawled.
 pub(super) fn start(app: &AppState, tracker: &TaskTracker) {
     let Some(own_name) = crawlers::own_name(&app.config) else { return };
     for crawler in app.config.services.crawlers.clone() {
-        let (app, own_name) = (app.clone(), own_name.clone());
-        tracker.spawn(async move {
-            let stop = app.stop.clone();
-            stop.run_until_cancelled(keep_told(&app, &crawler, &own_name)).await;
+        let own_name = own_name.clone();
+        super::supervise(app, tracker, "tell crawlers", move |app| {
+            let (crawler, own_name) = (crawler.clone(), own_name.clone());
+            async move { keep_told(&app, &crawler, &own_name).await }
         });
     }
     super::every(app, tracker, "ask crawlers", app.config.services.crawl_pace.ask_every, crawlers::ask_all);
@@ -49,11 +91,13 @@ async fn keep_told(app: &AppState, crawler: &ServiceUrl, own_name: &str) {
         // Crawlers come at once, and new accounts' hosts shall answer them.
         app.tls.settled().await;
         while let Err(err) = request_crawl(app, crawler, own_name).await {
-            note_failure(crawler, &err, retry);
+            note_failure(app, crawler, &err, retry);
             tokio::time::sleep(retry).await;
             retry = (retry * 2).min(at_most_every);
         }
         tracing::info!(crawler = crawler.host(), "told a crawler of this server");
+        app.crawlers.note(crawler.host(), Ok(app.clock.millis()));
+        app.notices.well(&Topic::Crawler(crawler.host().to_owned()));
         tokio::time::sleep(at_most_every).await;
         // Looked at now and then: a receiver would count among the subscribers, and be woken by every event.
         while app.firehose.latest_seq() == seq {
@@ -62,9 +106,17 @@ async fn keep_told(app: &AppState, crawler: &ServiceUrl, own_name: &str) {
     }
 }
 
-fn note_failure(crawler: &ServiceUrl, err: &CrawlError, retry: Duration) {
+fn note_failure(app: &AppState, crawler: &ServiceUrl, err: &CrawlError, retry: Duration) {
     let (error, retry_seconds) = (err as &dyn std::error::Error, retry.as_secs());
     tracing::warn!(crawler = crawler.host(), error, retry_seconds, "a crawler was not told of this server");
+    let failures = app.crawlers.note(crawler.host(), Err(err.to_string()));
+    if failures >= TELL_AFTER {
+        app.notices.failing(
+            &Topic::Crawler(crawler.host().to_owned()),
+            format!("The crawler {} cannot be told of this server: {err}.", crawler.host()),
+            "It is tried again. Where it is gone for good, take it out of services.crawlers.",
+        );
+    }
 }
 
 async fn request_crawl(app: &AppState, crawler: &ServiceUrl, own_name: &str) -> Result<(), CrawlError> {

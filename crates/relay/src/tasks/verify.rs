@@ -4,7 +4,9 @@ use common::Clock as _;
 
 use crate::error::XrpcError;
 use crate::state::AppState;
+use crate::status::milestone::{self, Failure, Milestone};
 use crate::store::meta;
+use crate::verify::finding::Severity;
 use crate::verify::{self, BlobCheck, DatabaseCheck, Last, Options, Silent, Source};
 
 /// Findings that are logged one by one.
@@ -49,5 +51,15 @@ pub(super) async fn run_once(app: AppState) -> Result<usize, XrpcError> {
     let last = Last::new(app.clock.millis(), &report);
     let json = serde_json::to_vec(&last).map_err(XrpcError::internal)?;
     app.db.write::<_, XrpcError>(move |tx| Ok(meta::set(tx, verify::LAST, &json)?)).await?;
+    let result = match report.worst() {
+        Some(Severity::Error) => Err(Failure {
+            problem: format!("What is stored is not sound: {found} findings, which the log names."),
+            remedy:
+                "Run `relay verify` to see them all, then `relay verify --repair`; docs/OPERATIONS.md says what each means."
+                    .to_owned(),
+        }),
+        None | Some(Severity::Notice | Severity::Warning) => Ok(format!("Sound, with {found} findings.")),
+    };
+    milestone::record(&app, Milestone::Verify, result).await?;
     Ok(usize::try_from(found).unwrap_or(usize::MAX))
 }

@@ -126,7 +126,7 @@ const OWN_STATUSES: &[(&str, &[u16])] = &[
     ("com.atproto.sync.subscribeRepos", &[426]),
     ("com.atproto.repo.uploadBlob", &[408]),
     ("com.atproto.repo.importRepo", &[408]),
-    ("/xrpc/_health", &[503]),
+    ("/xrpc/_health", &[401, 503]),
     ("/.well-known/atproto-did", &[404]),
     ("/.well-known/did.json", &[404]),
     ("/.well-known/oauth-authorization-server", &[404]),

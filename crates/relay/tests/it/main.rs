@@ -27,6 +27,7 @@ mod new_dids;
 mod oauth;
 mod oauth_clients;
 mod oauth_scopes;
+mod observe;
 mod operator;
 mod pages;
 mod preferences;

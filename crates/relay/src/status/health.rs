@@ -1,0 +1,121 @@
+//! The deep health check: does each part do its work?
+
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use common::Clock as _;
+use serde::Serialize;
+
+use super::{probe_read, probe_write};
+use crate::state::App;
+use crate::telemetry::disk;
+
+/// How long one part may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What was found.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Health {
+    pub(crate) version: &'static str,
+    /// Whether all parts without which people cannot write do their work.
+    pub(crate) ok: bool,
+    pub(crate) checks: Vec<Check>,
+    /// The topics that are not well.
+    pub(crate) problems: Vec<String>,
+}
+
+/// What was found of one part.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Check {
+    pub(crate) name: &'static str,
+    pub(crate) ok: bool,
+    /// Whether the server is of no use without it.
+    pub(crate) required: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) message: Option<String>,
+    pub(crate) duration_ms: u64,
+}
+
+/// Tries each part.
+pub(crate) async fn deep(app: &App) -> Health {
+    let database_read = check("database_read", true, async { probe_read(app).await.map_err(|err| err.to_string()) });
+    let database_write = check("database_write", true, async { probe_write(app).await.map_err(|err| err.describe()) });
+    let blobs = check("blob_folder", true, write_a_file(app));
+    let room = check("disk_space", false, async {
+        let Some(space) = disk::space(&app.config.data.dir) else { return Ok(()) };
+        let free = disk::in_words(space.free_bytes);
+        let enough = space.free_bytes >= app.config.notices.disk_free_below_bytes;
+        if enough { Ok(()) } else { Err(format!("{free} free")) }
+    });
+    let plc = check("plc_directory", false, async {
+        let url = url::Url::parse(app.config.identity.plc_url.as_str()).map_err(|err| err.to_string())?;
+        let reply = app.identity.clients().trusted.get_bounded(&url, 1 << 20).await.map_err(|err| err.to_string())?;
+        if reply.status.is_server_error() { Err(format!("it answers {}", reply.status)) } else { Ok(()) }
+    });
+    let (database_read, database_write, blobs, room, plc) = tokio::join!(database_read, database_write, blobs, room, plc);
+    let checks = vec![database_read, database_write, blobs, room, plc];
+    Health {
+        version: env!("CARGO_PKG_VERSION"),
+        ok: checks.iter().all(|check| check.ok || !check.required),
+        checks,
+        problems: app.notices.problems().into_iter().map(|problem| problem.topic).collect(),
+    }
+}
+
+async fn check(name: &'static str, required: bool, work: impl Future<Output = Result<(), String>>) -> Check {
+    let begun = Instant::now();
+    let result = tokio::time::timeout(PATIENCE, work).await.unwrap_or_else(|_| Err("it takes too long".to_owned()));
+    let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Check { name, ok: result.is_ok(), required, message: result.err(), duration_ms }
+}
+
+async fn write_a_file(app: &App) -> Result<(), String> {
+    let dir = app.config.data.dir.join("blobs");
+    let now = app.clock.millis();
+    let write = move || {
+        let mut file = tempfile::Builder::new().prefix(".health").tempfile_in(dir)?;
+        file.write_all(&now.to_be_bytes())?;
+        file.as_file().sync_all()
+    };
+    match tokio::task::spawn_blocking(write).await {
+        Ok(written) => written.map_err(|err| err.to_string()),
+        Err(err) => Err(err.to_string()),
+    }
+}
+
+/// Whether a request comes from this machine itself, and from no proxy on it.
+pub(crate) fn is_operator(peer: std::net::IpAddr, headers: &http::HeaderMap) -> bool {
+    let by_proxy = ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "forwarded", "via"];
+    let host = headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.and_then(|host| host.parse::<http::uri::Authority>().ok());
+    let names_this_machine = host.is_none_or(|host| {
+        let host = host.host().trim_start_matches('[').trim_end_matches(']');
+        host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    });
+    peer.to_canonical().is_loopback() && names_this_machine && by_proxy.iter().all(|name| !headers.contains_key(*name))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+
+    #[test]
+    fn a_proxy_on_this_machine_is_not_its_operator() {
+        let ask = |peer: &str, pairs: &[(&'static str, &'static str)]| {
+            let headers: HeaderMap =
+                pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+            is_operator(peer.parse().unwrap(), &headers)
+        };
+        assert!(ask("127.0.0.1", &[("host", "127.0.0.1:2583")]));
+        assert!(ask("::1", &[("host", "[::1]:2583")]));
+        assert!(ask("::ffff:127.0.0.1", &[("host", "localhost")]));
+        assert!(!ask("192.0.2.1", &[("host", "localhost")]));
+        assert!(!ask("127.0.0.1", &[("host", "pds.example.com")]));
+        assert!(!ask("127.0.0.1", &[("host", "localhost"), ("x-forwarded-for", "127.0.0.1")]));
+        assert!(!ask("127.0.0.1", &[("host", "localhost"), ("via", "1.1 proxy")]));
+    }
+}
