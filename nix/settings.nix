@@ -90,6 +90,25 @@ in
     verify_rate = setting size "How much the server reads in a second, at most, while it verifies what is stored.";
   };
 
+  backup = {
+    to = setting (matching "absolute path or s3://bucket/prefix" "/.+|s3://.+") "Where backups go. There are none without it.";
+    s3_endpoint = setting url "The S3-compatible store, if it is not Amazon's.";
+    s3_region = setting text "The region of the store.";
+    s3_access_key = setting text "The access key to the store.";
+    s3_secret_key_file = setting file "A file with the secret key to the store.";
+    passphrase_file = setting file "A file with the passphrase that opens the backups.";
+    key_file = setting file "A file with the age identity that opens the backups, in place of a passphrase.";
+    every = setting duration "How often a whole backup is made.";
+    ship_every = setting duration "How often what changed is sent between whole backups.";
+    keep_daily = setting number "Of how many days the newest backup is kept.";
+    keep_weekly = setting number "Of how many weeks the newest backup is kept.";
+    keep_monthly = setting number "Of how many months the newest backup is kept.";
+    keep_every_moment = setting duration "How far back every moment can be restored.";
+    drill = setting types.bool "Whether each backup is restored on trial.";
+    bandwidth = setting size "How much may be sent in a second.";
+    spool = setting size "How many bytes of changes may wait while the place cannot be reached.";
+  };
+
   identity = {
     service_did = setting did "The DID of this server.";
     handle_domains = setting (list text) "The domains that handles are given under, each with a dot in front.";

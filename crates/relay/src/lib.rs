@@ -10,11 +10,13 @@
 //! - `pages`: what people see in their browser.
 //! - `second_factor`: what signing in takes besides the password, and passkeys.
 //! - [`tls`]: certificates and how connections begin with them.
+//! - `backup`: copies of everything, and the way back.
 //! - `store`: SQLite. `tasks`: periodic work. `telemetry`, `status`, `notice`: how the operator sees and hears how it goes.
 //!   [`plc_directory`]: the did:plc directory of `relay dev`.
 
 mod account;
 mod auth;
+mod backup;
 mod blob;
 pub mod cli;
 pub mod clock;

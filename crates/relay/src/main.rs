@@ -20,6 +20,8 @@ fn main() -> ExitCode {
         Command::Account(args) => cli::main_account(&args),
         Command::Code(args) => cli::main_code(&args),
         Command::Rotate(args) => cli::main_rotate(&args),
+        Command::Backup(args) => cli::main_backup(&args),
+        Command::Restore(args) => cli::main_restore(&args),
         Command::Verify(args) => cli::main_verify(&args),
         Command::Doctor(args) => cli::main_doctor(&args),
         Command::Service(args) => cli::main_service(&args),

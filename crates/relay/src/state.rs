@@ -8,12 +8,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::account::{Creations, DidTurns, Passwords};
+use crate::backup::{self, Backups, Spool};
 use crate::blob::BlobStore;
 use crate::clock::SystemClock;
 use crate::config::{Config, MasterKeySource, Synchronous};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::firehose::Firehose;
 use crate::identity::Identity;
+use crate::identity::http::ObjectStoreClient;
 use crate::lexicon::Lexicons;
 use crate::mail::Mailer;
 use crate::notice::Notices;
@@ -21,7 +23,7 @@ use crate::oauth::Oauth;
 use crate::repo::{Imports, Repos};
 use crate::second_factor::passkey::Passkeys;
 use crate::secrets::{Secrets, rotate};
-use crate::store::{self, Db, DbOptions, StoreError};
+use crate::store::{self, Db, DbOptions, LogWatch, StoreError};
 use crate::tasks::crawl::Crawlers;
 use crate::tasks::registry::Tasks;
 use crate::telemetry::Telemetry;
@@ -45,6 +47,8 @@ pub struct App {
     pub(crate) identity: Identity,
     pub(crate) oauth: Oauth,
     pub(crate) lexicons: Lexicons,
+    /// `None` when there is no place for backups.
+    pub(crate) backups: Option<Backups>,
     pub(crate) mail: Mailer,
     pub(crate) passwords: Passwords,
     pub(crate) passkeys: Passkeys,
@@ -100,6 +104,17 @@ impl AppState {
             MasterKeySource::Given(key) => crypto::seal::MasterKey::from_bytes(*key.expose()),
             MasterKeySource::DataDir(file) => data_dir.master_key(file)?,
         };
+        let database = data_dir.private_database()?;
+        let as_clock = || Arc::clone(&clock) as Arc<dyn Clock>;
+        // Before the database is opened, and held for as long; see `backup::Spool`.
+        let spool = match &config.backup.to {
+            Some(_) => {
+                let dir = data_dir.folder(SPOOL)?;
+                let spool = Spool::open(&database, dir.clone(), config.backup.spool_bytes, as_clock());
+                Some(Arc::new(spool.map_err(|source| DataDirError::Io { path: dir, source })?))
+            }
+            None => None,
+        };
         let firehose = Arc::new(Firehose::new());
         let publish = Arc::clone(&firehose);
         let options = DbOptions {
@@ -111,10 +126,9 @@ impl AppState {
             reader_cache_bytes: config.data.reader_cache_bytes,
             readers: config.data.readers,
             write_queue: config.data.writer_queue,
+            watch: spool.clone().map(|spool| spool as Arc<dyn LogWatch>),
         };
-        let as_clock = || Arc::clone(&clock) as Arc<dyn Clock>;
-        let db =
-            Db::open(&data_dir.private_database()?, &options, as_clock(), Box::new(move |events| publish.publish(events)))?;
+        let db = Db::open(&database, &options, as_clock(), Box::new(move |events| publish.publish(events)))?;
         let db = Arc::new(db);
         firehose.begin_at(db.seq_at_start());
         let master_key = match &config.secrets.master_key {
@@ -125,6 +139,8 @@ impl AppState {
                 settled.map_err(|err| StartError::Secrets(err.to_string()))?
             }
         };
+        // After the master key was settled: it is part of every backup.
+        let files = backup::files(&data_encoding::HEXLOWER.encode(master_key.as_bytes()), &config.texts);
         let secrets = Secrets::open(&db, master_key).await.map_err(|err| StartError::Secrets(err.to_string()))?;
         let repos =
             Repos::new(Arc::clone(&db), as_clock(), Arc::clone(&secrets), NODE_CACHE_BYTES, config.data.dir.join(EVIDENCE));
@@ -134,6 +150,26 @@ impl AppState {
         let oauth = Oauth::new(&identity, &secrets, &as_clock(), !config.network.protect_private_addresses);
         let for_records = config.network.resolve_record_lexicons;
         let lexicons = Lexicons::new(Arc::clone(&db), identity.clone(), as_clock(), for_records);
+        let backups = match (spool, config.backup.to.clone()) {
+            (Some(spool), Some(to)) => {
+                let roots = config.network.extra_roots.as_ref().map(|roots| roots.certificates.clone()).unwrap_or_default();
+                let parts = backup::Parts {
+                    settings: config.backup.clone(),
+                    to,
+                    client: ObjectStoreClient::new(&roots).map_err(|err| StartError::Identity(err.to_string()))?,
+                    public_url: config.server.public_url.as_str().to_owned(),
+                    files,
+                    data_dir: config.data.dir.clone(),
+                    spool_dir: config.data.dir.join(SPOOL),
+                    db: Arc::clone(&db),
+                    blobs: blobs.clone(),
+                    clock: as_clock(),
+                    spool,
+                };
+                Some(Backups::new(parts).await?)
+            }
+            (Some(_) | None, _) => None,
+        };
         let mail = Mailer::open(&config, as_clock()).map_err(StartError::Mail)?;
         let stop = CancellationToken::new();
         let tls = Tls::open(&config, &db, &secrets, &identity, as_clock(), &stop).await;
@@ -163,6 +199,7 @@ impl AppState {
             identity,
             oauth,
             lexicons,
+            backups,
             _data_dir: data_dir,
         })))
     }
@@ -185,5 +222,7 @@ impl AppState {
     }
 }
 
+/// Where changes wait until they are sent to the place for backups.
+const SPOOL: &str = "backup-spool";
 /// Memory for decoded tree nodes, so that a write finds the upper part of its tree there.
 const NODE_CACHE_BYTES: u64 = 16 << 20;

@@ -16,6 +16,7 @@ pub(crate) fn db() -> (TempDir, Db, Arc<SystemClock>) {
         reader_cache_bytes: 1 << 20,
         readers: 2,
         write_queue: 128,
+        watch: None,
     };
     let db = Db::open(&dir.path().join("test.sqlite"), &options, Arc::clone(&clock) as _, Box::new(|_| ())).unwrap();
     (dir, db, clock)

@@ -169,9 +169,7 @@ impl LocalFolder {
     }
 
     fn path(&self, digest: &[u8; 32]) -> PathBuf {
-        let hex = HEXLOWER.encode(digest);
-        let (first, rest) = hex.split_at(2);
-        self.0.dir.join(first).join(rest)
+        path_in(&self.0.dir, digest)
     }
 }
 
@@ -208,6 +206,13 @@ impl Drop for TempName {
     fn drop(&mut self) {
         self.folder.unfinished().live.remove(&self.number);
     }
+}
+
+/// Returns the file of a blob in the folder of blobs `dir`.
+pub(super) fn path_in(dir: &Path, digest: &[u8; 32]) -> PathBuf {
+    let hex = HEXLOWER.encode(digest);
+    let (first, rest) = hex.split_at(2);
+    dir.join(first).join(rest)
 }
 
 const TMP: &str = "tmp";

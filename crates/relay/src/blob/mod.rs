@@ -186,6 +186,11 @@ impl BlobStore {
     }
 }
 
+/// Returns the file of a blob in the folder of blobs `dir`, for a restore.
+pub(crate) fn path_in(dir: &std::path::Path, cid: &Cid) -> PathBuf {
+    local::path_in(dir, cid.digest())
+}
+
 /// Runs what waits for the disk on a thread where it blocks nobody.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {

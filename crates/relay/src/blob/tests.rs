@@ -35,6 +35,7 @@ impl Place {
             reader_cache_bytes: 1 << 20,
             readers: 2,
             write_queue: 100,
+            watch: None,
         };
         fs::create_dir(dir.path().join("blobs")).unwrap();
         let db = Db::open(&dir.path().join("db"), &options, Arc::clone(&clock) as _, Box::new(drop)).unwrap();

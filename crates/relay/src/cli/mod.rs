@@ -4,12 +4,14 @@
 //! arguments and configuration, 1 for all other failures.
 
 pub mod account;
+pub mod backup;
 pub mod code;
 pub mod config;
 pub mod dev;
 pub mod doctor;
 mod error;
 pub mod health;
+pub mod restore;
 pub mod rotate;
 pub mod serve;
 pub mod service;
@@ -59,6 +61,10 @@ pub enum Command {
     Service(service::ServiceArgs),
     /// Show how a running server is doing
     Status(status::StatusArgs),
+    /// Make backups, list them, and restore the newest on trial
+    Backup(backup::BackupArgs),
+    /// Make a data folder from a backup
+    Restore(restore::RestoreArgs),
     /// Ask a running server whether it is well; for container health checks
     Health(health::HealthArgs),
 }
@@ -118,6 +124,16 @@ pub fn main_rotate(args: &rotate::RotateArgs) -> ExitCode {
 /// Runs `relay service`.
 pub fn main_service(args: &service::ServiceArgs) -> ExitCode {
     finish(service::run(args, process_env()))
+}
+
+/// Runs `relay backup`.
+pub fn main_backup(args: &backup::BackupArgs) -> ExitCode {
+    finish(in_runtime(backup::run(args, process_env())))
+}
+
+/// Runs `relay restore`.
+pub fn main_restore(args: &restore::RestoreArgs) -> ExitCode {
+    finish(in_runtime(restore::run(args, &process_env())))
 }
 
 /// Runs `relay doctor`.
@@ -227,6 +243,9 @@ mod tests {
             "relay doctor --json --fix --config relay.toml",
             "relay service install --dry-run --keep-awake --config relay.toml",
             "relay service logs -f",
+            "relay backup now",
+            "relay backup list s3://bucket/pds --s3-endpoint https://s3.example.com --json",
+            "relay restore /mnt/backup --into /d --at 2026-05-01T12:00:00Z --passphrase-file /p --move-to https://b.example",
             "relay health --url http://127.0.0.1:2583",
             "relay status --json",
             "relay status --watch --data-dir /d",

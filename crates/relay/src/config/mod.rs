@@ -8,6 +8,7 @@
 //! argument, and files are read in [`Config::load`] only.
 
 mod accounts;
+mod backup;
 mod data;
 mod docs;
 mod error;
@@ -40,6 +41,7 @@ use std::{
 
 pub use self::{
     accounts::Accounts,
+    backup::{Backup, BackupKeySource, BackupPlace, BackupTo, Keep, S3Access, S3Place},
     data::{Data, Synchronous},
     docs::markdown,
     error::{ConfigErrors, Mistake},
@@ -74,6 +76,8 @@ pub struct Config {
     pub tls: Tls,
     /// Where data is kept.
     pub data: Data,
+    /// Copies of it.
+    pub backup: Backup,
     /// DIDs and handles.
     pub identity: Identity,
     /// Who may have an account.
@@ -94,6 +98,17 @@ pub struct Config {
     pub metrics: Metrics,
     /// How the operator hears that something broke.
     pub notices: Notices,
+    /// The configuration as text, for backups: the file as it is, and what holds without its secrets.
+    pub texts: ConfigTexts,
+}
+
+/// The configuration as text.
+#[derive(Debug, Clone, Default)]
+pub struct ConfigTexts {
+    /// The configuration file.
+    pub file: Option<Secret>,
+    /// What holds, from all sources, without secrets.
+    pub effective: String,
 }
 
 /// A configuration, and how it came about.
@@ -138,7 +153,11 @@ impl Config {
         }
         sources.add_env(&env);
         sources.add_overrides(overrides);
-        let (config, effective) = Self::read(sources)?;
+        let (mut config, effective) = Self::read(sources)?;
+        config.texts = ConfigTexts {
+            file: file.and_then(|file| sources::read_bounded(file).ok()).map(Secret::new),
+            effective: show(&effective),
+        };
         Ok(Loaded { config, effective, hints: hints(env) })
     }
 
@@ -200,9 +219,11 @@ impl Config {
             tls: Tls::read(from, &server),
             metrics: Metrics::read(from),
             notices: Notices::read(from),
+            backup: Backup::read(from),
             server,
             data,
             network,
+            texts: ConfigTexts::default(),
         };
         let effective = reader.finish().map_err(ConfigErrors::new)?;
         Ok((config, effective))

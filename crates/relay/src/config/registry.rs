@@ -156,7 +156,7 @@ pub fn find(path: &str) -> Option<&'static Setting> {
 }
 
 /// The sections in the order of the documentation, each with what it is about.
-pub const SECTIONS: [(&str, &str); 13] = [
+pub const SECTIONS: [(&str, &str); 14] = [
     ("server", "Where the server listens, the name that the network knows it by, and what it tells visitors about itself."),
     (
         "tls",
@@ -164,6 +164,11 @@ pub const SECTIONS: [(&str, &str); 13] = [
          renews the certificates of its own name and of its accounts' handles by itself.",
     ),
     ("data", "Where data is kept and how SQLite is tuned."),
+    (
+        "backup",
+        "Copies of everything, encrypted, to a folder on another disk or to an S3-compatible store; docs/OPERATIONS.md tells \
+         how to restore them. Without `backup.to` there are none.",
+    ),
     ("identity", "DIDs, handles and their resolution."),
     ("accounts", "Who may have an account."),
     (
@@ -452,6 +457,112 @@ pub static SETTINGS: &[Setting] = &[
         Default::Value("20MB"),
         "100MB",
         "How much the server reads in a second, at most, while it verifies what is stored.",
+    ),
+    Setting::new(
+        "backup.to",
+        Kind::Text,
+        Default::Unset,
+        "s3://my-backups/pds",
+        "Where backups go: a folder as an absolute path, on another disk than the data, or `s3://bucket/prefix`. \
+         One server to a place. Unset: there are no backups.",
+    ),
+    Setting::new(
+        "backup.s3_endpoint",
+        Kind::Url,
+        Default::Unset,
+        "https://s3.eu-central-003.backblazeb2.com",
+        "The S3-compatible store. Unset: Amazon's. Objects are addressed by path: `<endpoint>/<bucket>/<object>`.",
+    ),
+    Setting::new("backup.s3_region", Kind::Text, Default::Value("us-east-1"), "eu-central-1", "The region of the store."),
+    Setting::new(
+        "backup.s3_access_key",
+        Kind::Text,
+        Default::Unset,
+        "AKIAIOSFODNN7EXAMPLE",
+        "The access key to the store. It has to read, write, list and delete.",
+    ),
+    Setting::new(
+        "backup.s3_secret_key",
+        Kind::Text,
+        Default::Unset,
+        "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY",
+        "The secret key to the store.",
+    )
+    .secret(),
+    Setting::new(
+        "backup.passphrase",
+        Kind::Text,
+        Default::Unset,
+        "correct horse battery staple",
+        "Opens the backups. Keep a copy apart from the server: without it they are worthless. It cannot change for \
+         a place that has backups.",
+    )
+    .secret(),
+    Setting::new(
+        "backup.key_file",
+        Kind::Path,
+        Default::Unset,
+        "/etc/relay/backup.key",
+        "A file with the key that opens the backups, in place of a passphrase: an age identity, as `relay backup new-key` \
+         prints. Keep a copy apart from the server.",
+    ),
+    Setting::new(
+        "backup.every",
+        Kind::Duration,
+        Default::Value("24h"),
+        "12h",
+        "How often a whole backup is made. What did not change since the one before is not sent again.",
+    ),
+    Setting::new(
+        "backup.ship_every",
+        Kind::Duration,
+        Default::Value("5s"),
+        "2s",
+        "How often what changed is sent between whole backups: about as much as this is lost when the server's disk is.",
+    ),
+    Setting::new(
+        "backup.keep_daily",
+        Kind::Integer,
+        Default::Value("7"),
+        "14",
+        "Of how many days the newest backup is kept. The newest of all is always kept.",
+    ),
+    Setting::new("backup.keep_weekly", Kind::Integer, Default::Value("4"), "8", "Of how many weeks the newest backup is kept."),
+    Setting::new(
+        "backup.keep_monthly",
+        Kind::Integer,
+        Default::Value("6"),
+        "12",
+        "Of how many months the newest backup is kept.",
+    ),
+    Setting::new(
+        "backup.keep_every_moment",
+        Kind::Duration,
+        Default::Value("7d"),
+        "30d",
+        "How far back `relay restore --at` can go to any moment. Before that there are the backups that are kept.",
+    ),
+    Setting::new(
+        "backup.drill",
+        Kind::Bool,
+        Default::Value("true"),
+        "false",
+        "Whether each backup is restored into a temporary folder and checked there. It takes as much disk as the database.",
+    ),
+    Setting::new(
+        "backup.bandwidth",
+        Kind::Size,
+        Default::Unset,
+        "2MB",
+        "How much may be sent in a second. Unset: as much as there is.",
+    ),
+    Setting::new(
+        "backup.spool",
+        Kind::Size,
+        Default::Value("1GiB"),
+        "10GiB",
+        "How many bytes of changes may wait in the data folder while the place cannot be reached. Beyond that they are \
+         dropped, and a whole backup follows when it is back.",
     ),
     Setting::new(
         "identity.service_did",

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::SOCKET;
 use crate::account::operator::{self, AccountSummary, CreateAccount, Created, ResetPassword, ShowCodes};
 use crate::account::{self, RotateSigningKey, RotatedSigningKey, ShownCode};
+use crate::backup::{self, BackupReport, Backups, DrillReport};
 use crate::error::XrpcError;
 use crate::repo::Rebuilt;
 use crate::state::AppState;
@@ -40,6 +41,8 @@ pub(crate) async fn serve(app: AppState, data_dir: &Path, stop: CancellationToke
         .route("/repair/blob", post(fetch_blob))
         .route("/status", get(show_status))
         .route("/metrics", get(show_metrics))
+        .route("/backup", get(backup_status).post(back_up))
+        .route("/backup/drill", post(drill))
         .with_state(app);
     if let Err(err) = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await {
         tracing::warn!(error = &err as &dyn std::error::Error, "the control socket ended");
@@ -84,4 +87,20 @@ async fn show_status(State(app): State<AppState>) -> Result<Json<Status>, XrpcEr
 
 async fn show_metrics(State(app): State<AppState>) -> Result<Json<String>, XrpcError> {
     crate::telemetry::encode(&app).await.map(Json)
+}
+
+async fn backup_status(State(app): State<AppState>) -> Result<Json<backup::Status>, XrpcError> {
+    Ok(Json(backups(&app)?.status()))
+}
+
+async fn back_up(State(app): State<AppState>) -> Result<Json<BackupReport>, XrpcError> {
+    Ok(Json(backups(&app)?.run(&app.stop).await?))
+}
+
+async fn drill(State(app): State<AppState>) -> Result<Json<DrillReport>, XrpcError> {
+    Ok(Json(backups(&app)?.drill(&app.stop).await?))
+}
+
+fn backups(app: &AppState) -> Result<&Backups, XrpcError> {
+    app.backups.as_ref().ok_or_else(|| XrpcError::invalid_request("the running server has no place for backups; set backup.to"))
 }

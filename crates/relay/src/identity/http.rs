@@ -8,7 +8,8 @@
 //! Both follow no redirects, use no proxy of the environment, and trust the roots of Mozilla plus those of the configuration.
 //! Where a host has several addresses, the connector (hyper's happy eyeballs) tries the other family when the first fails.
 //!
-//! **Invariant:** a [`reqwest::Client`] never leaves this file, so no request goes around [`HttpClient::request`].
+//! **Invariant:** a [`reqwest::Client`] never leaves this file, so no request goes around [`HttpClient::request`], but for those
+//! that a library makes to the store that the operator named for backups ([`ObjectStoreClient`]).
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -141,6 +142,37 @@ impl HttpClients {
             guarded: HttpClient { client: guarded, protect: options.protect, timeout },
             trusted: HttpClient { client: trusted, protect: false, timeout },
         })
+    }
+}
+
+/// The client of the store for backups, which the operator configured.
+#[derive(Debug, Clone)]
+pub(crate) struct ObjectStoreClient(reqwest::Client);
+
+impl ObjectStoreClient {
+    /// Makes the client.
+    #[expect(clippy::disallowed_methods, reason = "this is the file that the lint points to")]
+    pub(crate) fn new(extra_roots: &[CertificateDer<'static>]) -> Result<Self, ClientError> {
+        let mut tls = tls_config(extra_roots)?;
+        // Stores are slower over one connection than over several.
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .user_agent(USER_AGENT)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .referer(false)
+            .connect_timeout(Duration::from_secs(10))
+            .read_timeout(READ_TIMEOUT)
+            .build()
+            .map_err(ClientError::Setup)?;
+        Ok(Self(client))
+    }
+}
+
+impl object_store::client::HttpConnector for ObjectStoreClient {
+    fn connect(&self, _: &object_store::ClientOptions) -> object_store::Result<object_store::client::HttpClient> {
+        Ok(object_store::client::HttpClient::new(self.0.clone()))
     }
 }
 

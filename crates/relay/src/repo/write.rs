@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use common::{Cid, Clock, Datetime, Did, Tid};
 use crypto::SigningKey;
-use repo_engine::{Key, TreeError};
+use repo_engine::{Key, TreeError, UnsignedCommit};
 
 use super::handle::{RepoHandle, RepoHandles, RepoState};
 use super::nodes::NodeCache;
@@ -243,6 +243,50 @@ impl Repos {
         };
         pending.await?;
         Ok(Some(meta))
+    }
+
+    /// Makes a new commit over the tree as it is, and announces it as the state of the repo, whatever was seen before: after a
+    /// restore, for consumers saw later revs.
+    pub(crate) async fn renew(&self, account: AccountId, did: &Did) -> Result<(), WriteError> {
+        let handle = self.handles.get(account, did);
+        let pending = {
+            let mut slot = handle.state.lock().await;
+            let permit = self.db.reserve_write()?;
+            let (row, previous) = self
+                .db
+                .read(|conn| {
+                    let state = self.newest(conn, &handle, &mut slot)?;
+                    let rev = Tid::next_after(Some(state.rev), self.clock.micros(), self.clock_id);
+                    let commit = UnsignedCommit { did: did.clone(), rev, data: state.data }.sign(&state.key);
+                    let row = repo::RepoRow {
+                        head: commit.cid,
+                        rev,
+                        data: state.data,
+                        commit_block: commit.block.to_vec(),
+                        fresh_nodes: state.fresh.encode(),
+                    };
+                    Ok::<_, WriteError>((row, state.head))
+                })
+                .await?;
+            // From here to the end of the block there is no await.
+            let state = slot.as_mut().expect("the read above made it");
+            let (generation, ticket) = (state.generation, state.ticket + 1);
+            (state.head, state.rev, state.ticket) = (row.head, row.rev, ticket);
+            let (settled, did) = (Arc::clone(&handle), did.clone());
+            permit.submit::<_, WriteError>(
+                move |tx| {
+                    if !repo::advance(tx, account, &previous, &row)? {
+                        return Err(WriteError::Superseded);
+                    }
+                    let time = Datetime::from_millis(tx.now_millis());
+                    let blocks = prepare::commit_car(&row.head, &row.commit_block);
+                    tx.emit(account, &frames::sync(&did, row.rev, &blocks, time.as_str()))?;
+                    Ok(())
+                },
+                move |durable| settled.settle(generation, ticket, durable),
+            )
+        };
+        pending.await
     }
 
     /// Returns the newest head, which is read from the store when memory has none, or one that stands on a failed commit.

@@ -234,6 +234,38 @@ pub(crate) fn delete_expired(tx: &BatchTx<'_>, before_millis: i64, limit: usize)
     Ok(cids)
 }
 
+/// Lists all blobs that any account has, with their sizes, by digest after `cursor`.
+pub(crate) fn list_all(conn: &Connection, cursor: Option<&Cid>, limit: usize) -> Result<Vec<(Cid, u64)>, StoreError> {
+    let sql = "SELECT cid, max(size) AS size FROM blob WHERE cid > ?1 GROUP BY cid ORDER BY cid LIMIT ?2";
+    let mut statement = conn.prepare_cached(sql)?;
+    let after: &[u8] = cursor.map_or(&[], |cid| cid.digest());
+    let mut rows = statement.query(params![after, limit as i64])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push((row::cid(row, "blob", "cid", Codec::Raw)?, row.get::<_, i64>("size")? as u64));
+    }
+    Ok(found)
+}
+
+/// Lists blobs that came after `since_millis`, or then and with a digest after `digest`: when, which, and how large.
+pub(crate) fn list_since(
+    conn: &Connection,
+    since_millis: i64,
+    digest: &[u8],
+    limit: usize,
+) -> Result<Vec<(i64, Cid, u64)>, StoreError> {
+    let sql = "SELECT created_at, cid, max(size) AS size FROM blob INDEXED BY blob_created_at
+         WHERE (created_at, cid) > (?1, ?2) GROUP BY created_at, cid ORDER BY created_at, cid LIMIT ?3";
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query(params![since_millis, digest, limit as i64])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let size = row.get::<_, i64>("size")? as u64;
+        found.push((row.get("created_at")?, row::cid(row, "blob", "cid", Codec::Raw)?, size));
+    }
+    Ok(found)
+}
+
 /// What moderators decided about a blob.
 #[derive(Clone, Debug)]
 pub(crate) struct BlobStanding {

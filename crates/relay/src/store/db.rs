@@ -22,6 +22,15 @@ pub(crate) enum Synchronous {
     Normal,
 }
 
+/// Is told of the write-ahead log before its beginning may be overwritten.
+pub(crate) trait LogWatch: std::fmt::Debug + Send + Sync {
+    /// The pages in the log are about to be copied back, after which the log may begin anew. On the writer thread, between
+    /// transactions: the log does not change meanwhile, and has so many `frames`. Also called once after the last transaction.
+    fn before_checkpoint(&self, frames: Option<u64>);
+    /// The last connection is closed.
+    fn closed(&self);
+}
+
 /// How a database is opened.
 #[derive(Clone, Debug)]
 pub(crate) struct DbOptions {
@@ -35,7 +44,11 @@ pub(crate) struct DbOptions {
     pub(crate) readers: usize,
     /// Writes that may wait.
     pub(crate) write_queue: usize,
+    pub(crate) watch: Option<Arc<dyn LogWatch>>,
 }
+
+/// 16 MiB of log before its pages are copied back: hot pages are rewritten many times in the log and copied once.
+const CHECKPOINT_PAGES: i32 = 4000;
 
 /// The database of the server.
 #[derive(Debug)]
@@ -47,6 +60,7 @@ pub(crate) struct Db {
     thread: Option<std::thread::JoinHandle<()>>,
     /// The `seq` that the last event before this start had, or the floor if that is higher.
     seq_at_start: i64,
+    watch: Option<Arc<dyn LogWatch>>,
 }
 
 impl Db {
@@ -62,18 +76,33 @@ impl Db {
                 Synchronous::Normal => "NORMAL",
             },
         )?;
-        // 16 MiB of log before its pages are copied back: hot pages are rewritten many times in the log and copied once.
-        conn.pragma_update(None, "wal_autocheckpoint", 4000)?;
+        match &options.watch {
+            None => conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?,
+            // As SQLite does it by itself, but for the word before.
+            Some(watch) => {
+                let watch = Arc::clone(watch);
+                conn.wal_hook(Some(move |wal: &mut rusqlite::hooks::Wal, pages: i32| {
+                    if pages >= CHECKPOINT_PAGES {
+                        watch.before_checkpoint(u64::try_from(pages).ok());
+                        // A reader in the way is no failure; the next commit tries again.
+                        drop(wal.checkpoint());
+                    }
+                    Ok(())
+                }))?;
+            }
+        }
         conn.pragma_update(None, "journal_size_limit", 64 << 20)?;
         conn.pragma_update(None, "cache_size", -(options.writer_cache_bytes as i64 >> 10))?;
         migrate::migrate(&mut conn)?;
-        let (writer, thread, seq_at_start) = writer::start(conn, options.write_queue, clock, publish)?;
+        let watch = options.watch.clone();
+        let (writer, thread, seq_at_start) = writer::start(conn, options.write_queue, clock, publish, watch)?;
         Ok(Self {
             quick: ReaderPool::new(path, options),
             long: ReaderPool::new(path, options),
             writer: Some(writer),
             thread: Some(thread),
             seq_at_start,
+            watch: options.watch.clone(),
         })
     }
 
@@ -139,6 +168,9 @@ impl Drop for Db {
         if let Some(thread) = self.thread.take() {
             // It finishes what is queued; a panic of it was logged where it happened.
             drop(thread.join());
+        }
+        if let Some(watch) = &self.watch {
+            watch.closed();
         }
     }
 }

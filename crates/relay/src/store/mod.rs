@@ -43,7 +43,7 @@ pub(crate) mod totp;
 pub(crate) mod web_session;
 mod writer;
 
-pub(crate) use db::{Db, DbOptions, Synchronous};
+pub(crate) use db::{Db, DbOptions, LogWatch, Synchronous};
 pub(crate) use event::Event;
 pub(crate) use migrate::check_schema;
 pub(crate) use stats::WriterStats;

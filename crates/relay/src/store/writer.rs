@@ -25,6 +25,7 @@ use common::Clock;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::db::LogWatch;
 use super::event::{self, Event, FrameParts};
 use super::{AccountId, StoreError, WriterStats};
 
@@ -208,6 +209,7 @@ pub(super) fn start(
     queue_length: usize,
     clock: Arc<dyn Clock>,
     publish: Publish,
+    watch: Option<Arc<dyn LogWatch>>,
 ) -> Result<(Writer, std::thread::JoinHandle<()>, i64), StoreError> {
     let (queue, jobs) = mpsc::channel(queue_length);
     let next_seq = seq_floor(&*clock).max(event::last_seq(&conn)? + 1);
@@ -215,7 +217,13 @@ pub(super) fn start(
     let counted = Arc::clone(&stats);
     let thread = std::thread::Builder::new()
         .name("sqlite-writer".into())
-        .spawn(move || run(&conn, jobs, next_seq, &*clock, &publish, &counted))
+        .spawn(move || {
+            run(&conn, jobs, next_seq, &*clock, &publish, &counted);
+            // Closing this connection copies the log back and removes it.
+            if let Some(watch) = watch {
+                watch.before_checkpoint(None);
+            }
+        })
         .expect("the operating system starts a thread");
     Ok((Writer { queue, stats }, thread, next_seq - 1))
 }

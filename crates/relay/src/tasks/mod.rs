@@ -1,6 +1,7 @@
 //! Work in the background, supervised: what panics is counted, told to the operator and started again, and all stop with the
 //! server. [`registry`] knows what each task did.
 
+mod backup;
 pub(crate) mod blob_gc;
 pub(crate) mod crawl;
 mod moved_away;
@@ -30,6 +31,7 @@ pub(crate) fn start(app: &AppState, tracker: &TaskTracker) {
     every(app, tracker, "watch disk and writer", app.config.notices.pace.look, move |app| {
         watch::run_once(app, Arc::clone(&seen))
     });
+    backup::start(app, tracker);
     let mark = Arc::new(AtomicI64::new(0));
     every(app, tracker, "find accounts that moved away", Duration::from_secs(600), move |app| {
         moved_away::run_once(app, Arc::clone(&mark))

@@ -7,6 +7,7 @@ mod admin;
 mod api_doc;
 mod authorize;
 mod backlinks;
+mod backup;
 mod behind_proxies;
 mod blobs;
 mod cancel;

@@ -321,6 +321,8 @@ CREATE TABLE blob (
   PRIMARY KEY (account, cid)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX blob_cid ON blob (cid);
+-- For backups, which look for the blobs that came since.
+CREATE INDEX blob_created_at ON blob (created_at, cid);
 CREATE INDEX blob_temporary ON blob (created_at) WHERE temporary = 1;
 
 CREATE TABLE blob_ref (

@@ -17,6 +17,7 @@ mod plc;
 mod process;
 mod program;
 mod secure;
+mod serve;
 mod smtp;
 mod user;
 
@@ -49,6 +50,7 @@ pub(crate) use plc::{PlcFault, PlcFaults};
 pub(crate) use process::{Process, relay};
 pub(crate) use program::{Program, free_port, is_there, on_path};
 pub(crate) use secure::{SecurePds, Settings};
+pub(crate) use serve::{Served, configure, json as verb_json, run};
 pub(crate) use smtp::{MailServer, Policy};
 pub(crate) use user::{User, post};
 

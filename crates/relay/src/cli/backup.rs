@@ -1,0 +1,265 @@
+//! `relay backup`: makes a backup, lists those there are, restores the newest on trial.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use http::Method;
+
+use super::account::Accounts;
+use super::{CliError, ConfigSourceArgs};
+use crate::backup::{self, BackupError, BackupKey, BackupReport, Backups, DrillReport, Listing, Opened, Place, Status};
+use crate::config::{BackupKeySource, BackupPlace, BackupTo, S3Access, Secret};
+use crate::identity::http::{ObjectStoreClient, roots_from_pem};
+
+/// The arguments of `relay backup`.
+#[derive(Debug, Clone, Args)]
+pub struct BackupArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: BackupVerb,
+}
+
+/// What to do with backups.
+#[derive(Debug, Clone, Subcommand)]
+pub enum BackupVerb {
+    /// Make a backup now, whether the server runs or not
+    Now(NowArgs),
+    /// Restore the newest backup into a temporary folder and check it
+    Drill(NowArgs),
+    /// Show how the backups of the running server are doing
+    Status(NowArgs),
+    /// List the backups in the place that is configured, or in SOURCE
+    List(ListArgs),
+    /// Print a new key for backup.key_file
+    NewKey,
+}
+
+/// The arguments of `relay backup now`, `drill` and `status`.
+#[derive(Debug, Clone, Args)]
+pub struct NowArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub source: ConfigSourceArgs,
+}
+
+/// The arguments of `relay backup list`.
+#[derive(Debug, Clone, Args)]
+pub struct ListArgs {
+    /// Print one JSON object per line
+    #[arg(long)]
+    pub json: bool,
+    /// The place.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub source: ConfigSourceArgs,
+}
+
+/// Where backups are, when the configuration is lost with the rest.
+#[derive(Debug, Clone, Default, Args)]
+pub struct PlaceArgs {
+    /// A folder, or s3://bucket/prefix [default: backup.to]
+    #[arg(value_name = "SOURCE")]
+    pub place: Option<String>,
+    /// The S3-compatible store [default: Amazon's]
+    #[arg(long, value_name = "URL", requires = "place")]
+    pub s3_endpoint: Option<String>,
+    /// The region of the store
+    #[arg(long, value_name = "REGION", requires = "place", default_value = "us-east-1")]
+    pub s3_region: String,
+    /// A file with the passphrase [default: RELAY_BACKUP_PASSPHRASE, or a line of standard input]
+    #[arg(long, value_name = "FILE", requires = "place")]
+    pub passphrase_file: Option<PathBuf>,
+    /// A file with the key, where there is no passphrase
+    #[arg(long, value_name = "FILE", requires = "place", conflicts_with = "passphrase_file")]
+    pub key_file: Option<PathBuf>,
+    /// A PEM file of certificate authorities to trust besides the public ones
+    #[arg(long, value_name = "FILE", requires = "place")]
+    pub roots: Option<PathBuf>,
+}
+
+/// Runs the verb.
+pub(super) async fn run(args: &BackupArgs, env: Vec<(String, String)>) -> Result<(), CliError> {
+    let mut out = std::io::stdout();
+    match &args.verb {
+        BackupVerb::Now(args) => {
+            let report: BackupReport = match Accounts::open(&args.source, env).await? {
+                Accounts::Here(app) => backups(app.backups.as_ref())?.run(&app.stop).await?,
+                Accounts::There(server) => server.call(Method::POST, "/backup", None::<&()>).await?,
+            };
+            if args.json {
+                return json(&mut out, &report);
+            }
+            writeln!(out, "{}  {}", report.id, size(report.database_bytes))?;
+            writeln!(out, "blobs: {} ({})", report.blobs, size(report.blob_bytes))?;
+            writeln!(out, "sent: {}", size(report.sent_bytes))?;
+            if report.missing_blobs > 0 {
+                writeln!(out, "{} blobs are not there to be backed up; `relay verify` tells more.", report.missing_blobs)?;
+            }
+        }
+        BackupVerb::Drill(args) => {
+            let report: DrillReport = match Accounts::open(&args.source, env).await? {
+                Accounts::Here(app) => backups(app.backups.as_ref())?.drill(&app.stop).await?,
+                Accounts::There(server) => server.call(Method::POST, "/backup/drill", None::<&()>).await?,
+            };
+            if args.json {
+                json(&mut out, &report)?;
+            }
+            if let Some(why) = report.failure {
+                return Err(CliError::Failed {
+                    problem: format!("The backup cannot be restored: {why}."),
+                    remedy: "Make another one with `relay backup now`, and find out what happened to the place.".into(),
+                });
+            }
+            if !args.json {
+                let (accounts, records, blobs) = (report.accounts, report.records, report.blobs_checked);
+                let seconds = report.seconds;
+                writeln!(out, "Good: {accounts} accounts, {records} records, {blobs} blobs looked at, in {seconds:.1} s.")?;
+            }
+        }
+        BackupVerb::Status(args) => {
+            let status: Status = match Accounts::open(&args.source, env).await? {
+                Accounts::Here(app) => backups(app.backups.as_ref())?.status(),
+                Accounts::There(server) => server.call(Method::GET, "/backup", None::<&()>).await?,
+            };
+            json(&mut out, &status)?;
+        }
+        BackupVerb::List(args) => {
+            let opened = match &args.place.place {
+                Some(_) => args.place.open(&env).await?,
+                None => {
+                    let config = args.source.load(env)?.config;
+                    let Some(to) = config.backup.to else { return Err(no_place()) };
+                    let roots = config.network.extra_roots.map(|roots| roots.certificates).unwrap_or_default();
+                    open(&to, &roots).await?
+                }
+            };
+            let (good, damaged): (Vec<Listing>, _) = backup::list(&opened).await?;
+            for backup in good {
+                if args.json {
+                    json(&mut out, &backup)?;
+                } else {
+                    let (database, blobs) = (size(backup.database_bytes), size(backup.blob_bytes));
+                    writeln!(out, "{}  {}  database {database}, blobs {blobs}", backup.ended_at, backup.id)?;
+                }
+            }
+            if !damaged.is_empty() {
+                return Err(CliError::Failed {
+                    problem: format!("Damaged: {}.", damaged.join("; ")),
+                    remedy: "The others can be restored; make a new one now.".into(),
+                });
+            }
+        }
+        BackupVerb::NewKey => write!(out, "{}", BackupKey::generate().to_text().as_str())?,
+    }
+    Ok(())
+}
+
+impl PlaceArgs {
+    /// Opens the place.
+    pub(super) async fn open(&self, env: &[(String, String)]) -> Result<Opened, CliError> {
+        let usage = |problem: String, remedy: &str| CliError::Usage { problem, remedy: remedy.into() };
+        let text = self.place.as_deref().unwrap_or_default();
+        let absolute = std::path::absolute(text)?;
+        let place = if text.contains("://") { text.to_owned() } else { absolute.display().to_string() };
+        let place = BackupPlace::parse(&place).ok_or_else(|| {
+            usage(format!("{text} is neither a folder nor a bucket."), "Write a path, or s3://bucket/prefix.")
+        })?;
+        let var = |names: &[&str]| {
+            let value = |name: &&str| env.iter().find(|(key, value)| key == name && !value.is_empty());
+            names.iter().find_map(value).map(|(_, value)| value.clone())
+        };
+        let place = match place {
+            BackupPlace::S3(mut s3) => {
+                s3.region.clone_from(&self.s3_region);
+                if let Some(endpoint) = &self.s3_endpoint {
+                    let parsed = url::Url::parse(endpoint);
+                    let parsed =
+                        parsed.map_err(|_| usage(format!("{endpoint} is not a URL."), "Write https://s3.example.com."))?;
+                    s3.endpoint = Some(parsed);
+                }
+                let key = var(&["RELAY_BACKUP_S3_ACCESS_KEY", "AWS_ACCESS_KEY_ID"]);
+                let secret = var(&["RELAY_BACKUP_S3_SECRET_KEY", "AWS_SECRET_ACCESS_KEY"]);
+                s3.access = key.zip(secret).map(|(key, secret)| S3Access { key, secret: Secret::new(secret) });
+                BackupPlace::S3(s3)
+            }
+            folder @ BackupPlace::Folder(_) => folder,
+        };
+        let key = match (&self.key_file, &self.passphrase_file) {
+            (Some(file), _) => BackupKeySource::File(file.clone()),
+            (None, Some(file)) => {
+                let text = std::fs::read_to_string(file)
+                    .map_err(|err| usage(format!("{} cannot be read: {err}.", file.display()), "Check the path."))?;
+                BackupKeySource::Passphrase(Secret::new(text.trim_end_matches(['\r', '\n'])))
+            }
+            (None, None) => BackupKeySource::Passphrase(Secret::new(match var(&["RELAY_BACKUP_PASSPHRASE"]) {
+                Some(passphrase) => passphrase,
+                None => ask_passphrase()?,
+            })),
+        };
+        let roots = match &self.roots {
+            Some(file) => roots_from_pem(&std::fs::read(file)?).map_err(|err| usage(format!("{err}."), "Check the file."))?,
+            None => Vec::new(),
+        };
+        open(&BackupTo { place, key }, &roots).await
+    }
+}
+
+fn ask_passphrase() -> Result<String, CliError> {
+    writeln!(std::io::stderr(), "The passphrase of the backups, as a line (it is shown as you type):")?;
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+async fn open(to: &BackupTo, roots: &[rustls::pki_types::CertificateDer<'static>]) -> Result<Opened, CliError> {
+    let client = ObjectStoreClient::new(roots)
+        .map_err(|err| CliError::Failed { problem: format!("{err}."), remedy: "Check the certificates.".into() })?;
+    let place = Place::open(&to.place, client, None, false)?;
+    let key = backup::open_key(&place, &to.key, false).await?;
+    Ok(Opened { place, key })
+}
+
+fn backups(backups: Option<&Backups>) -> Result<&Backups, CliError> {
+    backups.ok_or_else(no_place)
+}
+
+fn no_place() -> CliError {
+    CliError::Usage {
+        problem: "There is no place for backups.".into(),
+        remedy: "Set backup.to and backup.passphrase in the configuration; docs/OPERATIONS.md tells how.".into(),
+    }
+}
+
+fn json(out: &mut impl std::io::Write, value: &impl serde::Serialize) -> Result<(), CliError> {
+    let line = serde_json::to_string(value).map_err(std::io::Error::from)?;
+    writeln!(out, "{line}")?;
+    Ok(())
+}
+
+/// Writes a size for people.
+pub(super) fn size(bytes: u64) -> String {
+    indicatif::HumanBytes(bytes).to_string()
+}
+
+impl From<BackupError> for CliError {
+    fn from(err: BackupError) -> Self {
+        Self::Failed { problem: format!("{}.", capital(&err.to_string())), remedy: err.remedy().into() }
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+/// The clock of verbs that have no server.
+pub(super) fn clock() -> Arc<crate::clock::SystemClock> {
+    Arc::default()
+}

@@ -1,0 +1,123 @@
+//! Sends changes every few seconds, makes a whole backup when it is time, restores it on trial; and after a restore, tells the
+//! network.
+
+use std::time::Duration;
+
+use common::Clock as _;
+use tokio_util::task::TaskTracker;
+
+use crate::backup::{self, BackupError, Backups};
+use crate::state::AppState;
+
+/// The first wait after a failed backup, doubled with each.
+const FIRST_RETRY: Duration = Duration::from_secs(60);
+const LAST_RETRY: Duration = Duration::from_secs(3600);
+/// How often it is looked whether a backup is due.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// Starts what there is to do.
+pub(super) fn start(app: &AppState, tracker: &TaskTracker) {
+    tracker.spawn(backup::announce(app.clone()));
+    if app.backups.is_none() {
+        return;
+    }
+    for task in [Task::Ship, Task::BackUp] {
+        let app = app.clone();
+        tracker.spawn(async move {
+            // A task of its own, so that a panic is seen and the task begun anew.
+            while !app.stop.is_cancelled() {
+                let turn = app.clone();
+                if let Err(err) = tokio::spawn(async move { task.run(&turn).await }).await {
+                    tracing::error!(error = %err, task = ?task, "panicked; it begins anew");
+                    app.stop.run_until_cancelled(tokio::time::sleep(FIRST_RETRY)).await;
+                }
+            }
+        });
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Task {
+    Ship,
+    BackUp,
+}
+
+impl Task {
+    async fn run(self, app: &AppState) {
+        let Some(backups) = &app.backups else { return };
+        match self {
+            Self::Ship => ship(app, backups).await,
+            Self::BackUp => {
+                app.stop.run_until_cancelled(back_up(app, backups)).await;
+            }
+        }
+    }
+}
+
+/// Sends changes until the server stops, and what is left then.
+async fn ship(app: &AppState, backups: &Backups) {
+    let every = backups.settings().ship_every;
+    let mut was_failing = false;
+    loop {
+        let is_last = app.stop.run_until_cancelled(tokio::time::sleep(every)).await.is_none();
+        match tokio::time::timeout(Duration::from_secs(120), backups.ship()).await {
+            Ok(Ok(_)) if was_failing => {
+                was_failing = false;
+                tracing::info!("changes reach the place for backups again");
+            }
+            Ok(Ok(_)) => {}
+            Ok(Err(err)) if !was_failing => {
+                was_failing = true;
+                let error = &err as &dyn std::error::Error;
+                tracing::error!(
+                    error,
+                    remedy = err.remedy(),
+                    "changes do not reach the place for backups; they wait on the disk"
+                );
+            }
+            Ok(Err(_)) => {}
+            Err(_) => tracing::warn!("changes did not reach the place for backups within two minutes"),
+        }
+        if is_last {
+            return;
+        }
+    }
+}
+
+/// Makes backups when they are due.
+async fn back_up(app: &AppState, backups: &Backups) {
+    let mut retry = FIRST_RETRY;
+    loop {
+        if !is_due(app, backups) {
+            tokio::time::sleep(LOOK_EVERY).await;
+            continue;
+        }
+        match backups.run(&app.stop).await {
+            Ok(_) => {
+                retry = FIRST_RETRY;
+                if backups.settings().drill
+                    && let Err(err) = backups.drill(&app.stop).await
+                {
+                    let error = &err as &dyn std::error::Error;
+                    tracing::warn!(error, remedy = err.remedy(), "the backup could not be restored on trial");
+                }
+                // After a drill that failed, the next backup is due at once; were that to fail as well, not in a tight circle.
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            // Someone else's, by hand.
+            Err(BackupError::Busy) => tokio::time::sleep(LOOK_EVERY).await,
+            Err(_) => {
+                tokio::time::sleep(retry).await;
+                retry = (retry * 2).min(LAST_RETRY);
+            }
+        }
+    }
+}
+
+fn is_due(app: &AppState, backups: &Backups) -> bool {
+    let last = backups.status().last_backup.map(|last| last.ended_at);
+    let every = backups.settings().every.as_millis() as i64;
+    // A time to come is that of a clock that was set.
+    let now = app.clock.millis();
+    !backups.has_chain() || last.is_none_or(|last| last > now || last + every <= now)
+}
