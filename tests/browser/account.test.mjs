@@ -87,6 +87,7 @@ test('someone adds a passkey and signs in with it', async () => {
 
   await page.goto(`${server.origin}/account/security`)
   await page.getByText('Rename or remove').click()
+  await inspect(page, 'account-passkey-open')
   await page.getByLabel('New name').fill('Old phone')
   await page.getByRole('button', { name: 'Rename' }).click()
   await page.getByText('Old phone').first().waitFor()

@@ -1,4 +1,5 @@
-// Adds a passkey, or asks for one: a form with data-passkey="create" or "get" is shown only where scripts run.
+// Adds a passkey, or asks for one: a form with data-passkey="create" or "get" is shown only where scripts run, and what has the
+// class `unscripted` only where they do not.
 'use strict'
 {
   const post = async (form, url, body) => {
@@ -29,6 +30,7 @@
     location.assign(next)
   }
 
+  for (const note of document.querySelectorAll('.unscripted')) note.hidden = true
   for (const form of document.querySelectorAll('form[data-passkey]')) {
     const problem = form.querySelector('[role=alert]')
     const button = form.querySelector('button')

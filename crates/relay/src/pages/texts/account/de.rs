@@ -160,7 +160,7 @@ pub(in crate::pages::texts) const TEXTS: AccountTexts = AccountTexts {
     backup_codes_what: "Für den Fall, dass Telefon oder Postfach nicht erreichbar sind. Jeder gilt einmal.",
     backup_codes_left: |text| format!("noch {text}"),
     backup_codes_make: "Neue erzeugen",
-    backup_codes_make_hint: "Die alten gelten dann nicht mehr.",
+    backup_codes_make_hint: "Wenn Sie neue erzeugen, gelten die alten nicht mehr.",
     backup_codes_keep: "Drucken Sie diese oder schreiben Sie sie auf, und bewahren Sie sie bei wichtigen Papieren auf. Sie \
                         werden nur jetzt gezeigt.",
     backup_codes_done: "Ich habe sie verwahrt",

@@ -150,7 +150,7 @@ pub(in crate::pages::texts) const TEXTS: AccountTexts = AccountTexts {
     backup_codes_what: "For when your phone or mailbox is out of reach. Each is good once.",
     backup_codes_left: |text| format!("{text} left"),
     backup_codes_make: "Make new ones",
-    backup_codes_make_hint: "The old ones are then good no more.",
+    backup_codes_make_hint: "Making new ones ends the old ones.",
     backup_codes_keep: "Print these or write them down, and keep them where you keep papers that matter. They are shown \
                         only now.",
     backup_codes_done: "I have kept them",
