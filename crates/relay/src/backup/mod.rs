@@ -30,6 +30,7 @@ mod segment;
 mod ship;
 mod snapshot;
 mod spool;
+pub(crate) mod told;
 mod wal;
 
 use std::collections::BTreeMap;

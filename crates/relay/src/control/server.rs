@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::SOCKET;
 use crate::account::operator::{self, AccountSummary, CreateAccount, Created, ResetPassword, ShowCodes};
 use crate::account::{self, RotateSigningKey, RotatedSigningKey, ShownCode};
-use crate::backup::{self, BackupReport, Backups, DrillReport};
+use crate::backup::{self, BackupReport, Backups, DrillReport, told};
 use crate::error::XrpcError;
 use crate::repo::Rebuilt;
 use crate::state::AppState;
@@ -94,11 +94,11 @@ async fn backup_status(State(app): State<AppState>) -> Result<Json<backup::Statu
 }
 
 async fn back_up(State(app): State<AppState>) -> Result<Json<BackupReport>, XrpcError> {
-    Ok(Json(backups(&app)?.run(&app.stop).await?))
+    Ok(Json(told::back_up(&app, backups(&app)?).await?))
 }
 
 async fn drill(State(app): State<AppState>) -> Result<Json<DrillReport>, XrpcError> {
-    Ok(Json(backups(&app)?.drill(&app.stop).await?))
+    Ok(Json(told::drill(&app, backups(&app)?).await?))
 }
 
 fn backups(app: &AppState) -> Result<&Backups, XrpcError> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use common::Clock as _;
 use tokio_util::task::TaskTracker;
 
-use crate::backup::{self, BackupError, Backups};
+use crate::backup::{self, BackupError, Backups, told};
 use crate::state::AppState;
 
 /// The first wait after a failed backup, doubled with each.
@@ -92,11 +92,11 @@ async fn back_up(app: &AppState, backups: &Backups) {
             tokio::time::sleep(LOOK_EVERY).await;
             continue;
         }
-        match backups.run(&app.stop).await {
+        match told::back_up(app, backups).await {
             Ok(_) => {
                 retry = FIRST_RETRY;
                 if backups.settings().drill
-                    && let Err(err) = backups.drill(&app.stop).await
+                    && let Err(err) = told::drill(app, backups).await
                 {
                     let error = &err as &dyn std::error::Error;
                     tracing::warn!(error, remedy = err.remedy(), "the backup could not be restored on trial");
