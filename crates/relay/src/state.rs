@@ -117,17 +117,7 @@ impl AppState {
         };
         let firehose = Arc::new(Firehose::new());
         let publish = Arc::clone(&firehose);
-        let options = DbOptions {
-            synchronous: match config.data.synchronous {
-                Synchronous::Full => store::Synchronous::Full,
-                Synchronous::Normal => store::Synchronous::Normal,
-            },
-            writer_cache_bytes: config.data.writer_cache_bytes,
-            reader_cache_bytes: config.data.reader_cache_bytes,
-            readers: config.data.readers,
-            write_queue: config.data.writer_queue,
-            watch: spool.clone().map(|spool| spool as Arc<dyn LogWatch>),
-        };
+        let options = database_options(&config, spool.as_ref());
         let db = Db::open(&database, &options, as_clock(), Box::new(move |events| publish.publish(events)))?;
         let db = Arc::new(db);
         firehose.begin_at(db.seq_at_start());
@@ -202,6 +192,20 @@ impl AppState {
             backups,
             _data_dir: data_dir,
         })))
+    }
+}
+
+fn database_options(config: &Config, spool: Option<&Arc<Spool>>) -> DbOptions {
+    DbOptions {
+        synchronous: match config.data.synchronous {
+            Synchronous::Full => store::Synchronous::Full,
+            Synchronous::Normal => store::Synchronous::Normal,
+        },
+        writer_cache_bytes: config.data.writer_cache_bytes,
+        reader_cache_bytes: config.data.reader_cache_bytes,
+        readers: config.data.readers,
+        write_queue: config.data.writer_queue,
+        watch: spool.map(|spool| Arc::clone(spool) as Arc<dyn LogWatch>),
     }
 }
 

@@ -114,6 +114,24 @@ pub(crate) async fn list(app: &AppState) -> Result<Vec<AccountSummary>, XrpcErro
     }
 }
 
+/// An account that is to sign in by its password alone.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct RemoveFactors {
+    /// A handle or a DID.
+    pub(crate) account: String,
+}
+
+/// Takes the second factors from an account whose owner has lost them, and ends all of its sessions.
+pub(crate) async fn remove_factors(app: &AppState, input: RemoveFactors) -> Result<(), XrpcError> {
+    let id = find(app, &input.account).await?.ok_or_else(|| not_found(&input.account))?.id;
+    app.db
+        .write::<_, XrpcError>(move |tx| {
+            crate::second_factor::remove_all(tx, id)?;
+            Ok(session::delete_all(tx, id)?)
+        })
+        .await
+}
+
 /// Gives an account a new password, and ends all of its sessions.
 pub(crate) async fn reset_password(app: &AppState, input: ResetPassword) -> Result<(), XrpcError> {
     let account = find(app, &input.account).await?.ok_or_else(|| not_found(&input.account))?;

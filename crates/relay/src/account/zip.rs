@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn others_read_what_is_written() {
-        let bytes: Vec<u8> = (0..10_000_u32).map(|n| (n * n >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..10_000_u32).map(|n| ((n * n) >> 3) as u8).collect();
         let entries =
             [("repo.car", bytes.clone()), ("empty", Vec::new()), ("blobs/grün.png", bytes[..7].to_vec()), ("z", bytes)];
         let mut archive = ::zip::ZipArchive::new(Cursor::new(written(&entries))).unwrap();

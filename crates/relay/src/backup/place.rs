@@ -104,7 +104,7 @@ impl Place {
     }
 
     fn path(&self, name: &str) -> Path {
-        name.split('/').fold(self.prefix.clone(), |path, part| path.join(part))
+        name.split('/').fold(self.prefix.clone(), object_store::path::Path::join)
     }
 
     /// Stores an object, in place of what was there. It is there as a whole or not at all.

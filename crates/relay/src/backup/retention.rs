@@ -6,13 +6,16 @@ use crate::config::Keep;
 
 const DAY: i64 = 24 * 3600 * 1000;
 
+/// Numbers the day, week or month of a time.
+type Period = fn(i64) -> i64;
+
 /// Returns those of `taken`, times in milliseconds since the epoch, that are kept: the newest of each of the last days, weeks
 /// and months that have one, and always the newest of all. Days and weeks (from Monday) and months are those of UTC.
 pub(super) fn kept(taken: &[i64], keep: Keep) -> HashSet<i64> {
     let mut newest_first = taken.to_vec();
     newest_first.sort_unstable_by_key(|time| std::cmp::Reverse(*time));
     let mut kept: HashSet<i64> = newest_first.first().copied().into_iter().collect();
-    let periods: [(usize, fn(i64) -> i64); 3] = [
+    let periods: [(usize, Period); 3] = [
         (keep.daily, |time| time.div_euclid(DAY)),
         // The epoch was a Thursday.
         (keep.weekly, |time| (time.div_euclid(DAY) + 3).div_euclid(7)),

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use http::Method;
 
 use super::{CliError, ConfigSourceArgs};
-use crate::account::operator::{self, AccountSummary, CreateAccount, Created, ResetPassword};
+use crate::account::operator::{self, AccountSummary, CreateAccount, Created, RemoveFactors, ResetPassword};
 use crate::control::{ControlClient, ControlError};
 use crate::data_dir::DataDirError;
 use crate::error::XrpcError;
@@ -30,6 +30,8 @@ pub enum AccountVerb {
     List(ListArgs),
     /// Give an account a new password, which is printed unless it is given
     ResetPassword(ResetPasswordArgs),
+    /// Take passkeys, authenticator, backup codes and mail codes from an account whose owner has lost them
+    RemoveFactors(RemoveFactorsArgs),
 }
 
 /// The arguments of `relay account create`.
@@ -74,6 +76,17 @@ pub struct ResetPasswordArgs {
     pub source: ConfigSourceArgs,
 }
 
+/// The arguments of `relay account remove-factors`.
+#[derive(Debug, Clone, Args)]
+pub struct RemoveFactorsArgs {
+    /// The handle or DID of the account
+    #[arg(value_name = "ACCOUNT")]
+    pub account: String,
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub source: ConfigSourceArgs,
+}
+
 /// Where the accounts are.
 pub(super) enum Accounts {
     /// In a data folder that no server has.
@@ -112,6 +125,14 @@ pub(super) async fn run(args: &AccountArgs, env: Vec<(String, String)>) -> Resul
                     writeln!(out, "{}  {}  {}  {email}", account.did, account.handle, account.status)?;
                 }
             }
+        }
+        AccountVerb::RemoveFactors(args) => {
+            let input = RemoveFactors { account: args.account.clone() };
+            match Accounts::open(&args.source, env).await? {
+                Accounts::Here(app) => operator::remove_factors(&app, input).await?,
+                Accounts::There(server) => server.call(Method::POST, "/accounts/remove-factors", Some(&input)).await?,
+            }
+            writeln!(out, "{} signs in by its password alone now, and its sessions ended.", args.account)?;
         }
         AccountVerb::ResetPassword(args) => {
             let (password, made) = password(args.password_stdin)?;

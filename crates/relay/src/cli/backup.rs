@@ -131,14 +131,13 @@ pub(super) async fn run(args: &BackupArgs, env: Vec<(String, String)>) -> Result
             json(&mut out, &status)?;
         }
         BackupVerb::List(args) => {
-            let opened = match &args.place.place {
-                Some(_) => args.place.open(&env).await?,
-                None => {
-                    let config = args.source.load(env)?.config;
-                    let Some(to) = config.backup.to else { return Err(no_place()) };
-                    let roots = config.network.extra_roots.map(|roots| roots.certificates).unwrap_or_default();
-                    open(&to, &roots).await?
-                }
+            let opened = if args.place.place.is_some() {
+                args.place.open(&env).await?
+            } else {
+                let config = args.source.load(env)?.config;
+                let Some(to) = config.backup.to else { return Err(no_place()) };
+                let roots = config.network.extra_roots.map(|roots| roots.certificates).unwrap_or_default();
+                open(&to, &roots).await?
             };
             let (good, damaged): (Vec<Listing>, _) = backup::list(&opened).await?;
             for backup in good {

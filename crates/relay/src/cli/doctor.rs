@@ -33,7 +33,7 @@ pub struct DoctorArgs {
 
 /// Runs the verb.
 pub(super) async fn run(args: &DoctorArgs, env: Vec<(String, String)>) -> Result<Verdict, CliError> {
-    let mut facts = gather(args, env.clone()).await?;
+    let mut facts = Box::pin(gather(args, env.clone())).await?;
     let mut out = std::io::stdout();
     if args.fix {
         let fixed = doctor::fix(&facts).map_err(|err| CliError::Failed {
@@ -41,7 +41,7 @@ pub(super) async fn run(args: &DoctorArgs, env: Vec<(String, String)>) -> Result
             remedy: "Run this as the user of the server, or as root.".to_owned(),
         })?;
         if fixed > 0 {
-            facts = gather(args, env).await?;
+            facts = Box::pin(gather(args, env)).await?;
         }
         if !args.json {
             writeln!(out, "Mended: the permissions of {fixed} files.")?;

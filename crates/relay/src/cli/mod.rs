@@ -233,6 +233,7 @@ mod tests {
             "relay account create alice.test --email alice@example.com --password-stdin",
             "relay account list --json",
             "relay account reset-password alice.test",
+            "relay account remove-factors alice.test",
             "relay code show alice@example.com --json",
             "relay verify --account alice.test --json --no-blobs --no-identities",
             "relay rotate signing-key alice.test",

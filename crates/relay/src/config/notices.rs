@@ -55,7 +55,7 @@ impl Notices {
             ntfy_token: reader.optional("notices.ntfy_token", parse_any),
             webhook_url: reader.optional("notices.webhook_url", parse_url),
             ping_url: reader.optional("notices.ping_url", parse_url),
-            ping_interval: reader.duration("notices.ping_interval", Duration::from_secs(1)..=Duration::from_hours(24)),
+            ping_interval: reader.duration("notices.ping_interval", Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60)),
             disk_free_below_bytes: reader.size("notices.disk_free_below", 0),
             pace: Pace::default(),
         }

@@ -8,7 +8,7 @@ use axum::{Json, Router};
 use tokio_util::sync::CancellationToken;
 
 use super::SOCKET;
-use crate::account::operator::{self, AccountSummary, CreateAccount, Created, ResetPassword, ShowCodes};
+use crate::account::operator::{self, AccountSummary, CreateAccount, Created, RemoveFactors, ResetPassword, ShowCodes};
 use crate::account::{self, RotateSigningKey, RotatedSigningKey, ShownCode};
 use crate::backup::{self, BackupReport, Backups, DrillReport, told};
 use crate::error::XrpcError;
@@ -35,6 +35,7 @@ pub(crate) async fn serve(app: AppState, data_dir: &Path, stop: CancellationToke
     let routes = Router::new()
         .route("/accounts", get(list).post(create))
         .route("/accounts/reset-password", post(reset_password))
+        .route("/accounts/remove-factors", post(remove_factors))
         .route("/codes", post(show_codes))
         .route("/rotate/signing-key", post(rotate_signing_key))
         .route("/repair/repo", post(rebuild_repo))
@@ -56,6 +57,10 @@ async fn list(State(app): State<AppState>) -> Result<Json<Vec<AccountSummary>>, 
 
 async fn create(State(app): State<AppState>, Json(input): Json<CreateAccount>) -> Result<Json<Created>, XrpcError> {
     operator::create(&app, input).await.map(Json)
+}
+
+async fn remove_factors(State(app): State<AppState>, Json(input): Json<RemoveFactors>) -> Result<Json<()>, XrpcError> {
+    operator::remove_factors(&app, input).await.map(Json)
 }
 
 async fn reset_password(State(app): State<AppState>, Json(input): Json<ResetPassword>) -> Result<Json<()>, XrpcError> {

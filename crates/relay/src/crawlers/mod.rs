@@ -8,7 +8,7 @@ mod ask;
 mod report;
 
 pub(crate) use ask::ask_all;
-pub(crate) use report::{Answer, HostStatus, Judgement, Report};
+pub(crate) use report::{Answer, HostStatus, Report};
 
 use crate::config::Config;
 

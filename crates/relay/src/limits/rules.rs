@@ -63,7 +63,7 @@ impl Window {
             Self::CreateAccount => quota!(100 in 300),
             Self::CreateSession => quota!(30 in 300),
             Self::CreateSessionPerDay => quota!(300 in 86400),
-            Self::DeleteAccount | Self::ResetPassword => quota!(50 in 300),
+            Self::DeleteAccount | Self::ResetPassword | Self::ReserveSigningKey => quota!(50 in 300),
             Self::RequestPasswordReset => quota!(15 in 3600),
             Self::RequestAccountDelete | Self::RequestEmailConfirmation | Self::RequestEmailUpdate => quota!(5 in 3600),
             Self::RequestAccountDeletePerDay | Self::RequestEmailConfirmationPerDay | Self::RequestEmailUpdatePerDay => {
@@ -71,7 +71,6 @@ impl Window {
             }
             Self::UpdateHandle => quota!(10 in 300),
             // Each leaves a row, and the oldest rows go.
-            Self::ReserveSigningKey => quota!(50 in 300),
             Self::RequestPasswordResetPerDay | Self::UpdateHandlePerDay => quota!(50 in 86400),
             Self::UploadBlobPerDay => quota!(1000 in 86400),
             // Apps that run on a server ask for all of their users from one address.

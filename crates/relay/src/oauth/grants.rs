@@ -12,13 +12,9 @@ pub(crate) struct SignedInApp {
     /// The session's id.
     pub(crate) id: String,
     pub(crate) client: super::Client,
-    /// What it may do.
-    pub(crate) scopes: Vec<String>,
     /// When the user let it in, and when it last got tokens.
     pub(crate) created_at: i64,
     pub(crate) refreshed_at: i64,
-    /// The browser in which the user did that.
-    pub(crate) device: Option<String>,
 }
 
 /// Why an app was not signed out.
@@ -42,11 +38,9 @@ pub(crate) async fn list(app: &App, did: &Did) -> Result<Vec<SignedInApp>, Store
         .await?;
     let shown = |session: oauth_session::OauthSession| SignedInApp {
         id: session.id,
-        scopes: session.scope.split(' ').map(str::to_owned).collect(),
         client: session.request.client,
         created_at: session.created_at,
         refreshed_at: session.refreshed_at,
-        device: session.device,
     };
     Ok(sessions.into_iter().map(shown).collect())
 }

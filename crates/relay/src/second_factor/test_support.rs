@@ -104,7 +104,7 @@ impl Authenticator {
             "attestationObject": BASE64URL_NOPAD.encode(object.as_slice()),
             "clientDataJSON": BASE64URL_NOPAD.encode(&client_data("webauthn.create", asked, origin)),
         });
-        self.answer(response)
+        self.answer(&response)
     }
 
     /// Answers `navigator.credentials.get`.
@@ -120,10 +120,10 @@ impl Authenticator {
             "userHandle": self.user,
         });
         self.verifies = true;
-        self.answer(response)
+        self.answer(&response)
     }
 
-    fn answer(&self, response: Value) -> String {
+    fn answer(&self, response: &Value) -> String {
         let id = BASE64URL_NOPAD.encode(&self.credential_id);
         json!({ "id": id, "rawId": id, "type": "public-key", "clientExtensionResults": {}, "response": response }).to_string()
     }

@@ -136,15 +136,12 @@ pub(super) fn take(
     }
     let secret = secrets.open_totp_secret(&account.did, &found.sealed_secret).map_err(FactorError::Secret)?;
     // A step is good once, and so are those before it: who looked over a shoulder comes too late.
-    match step_of(&secret, digits, now).filter(|step| *step > found.last_step) {
-        Some(step) => {
-            totp::note_success(tx, account.id, step, now)?;
-            Ok(Ok(()))
-        }
-        None => {
-            totp::note_failure(tx, account.id, now)?;
-            Ok(Err(WrongCode::Invalid.into()))
-        }
+    if let Some(step) = step_of(&secret, digits, now).filter(|step| *step > found.last_step) {
+        totp::note_success(tx, account.id, step, now)?;
+        Ok(Ok(()))
+    } else {
+        totp::note_failure(tx, account.id, now)?;
+        Ok(Err(WrongCode::Invalid.into()))
     }
 }
 

@@ -89,10 +89,10 @@ impl StoreError {
 
     /// Whether the process may open no more files, for now.
     pub(crate) fn is_out_of_files(&self) -> bool {
-        let err = match self {
-            Self::Sqlite(rusqlite::Error::SqliteFailure(err, _))
-            | Self::Open { source: rusqlite::Error::SqliteFailure(err, _), .. } => err,
-            _ => return false,
+        let (Self::Sqlite(rusqlite::Error::SqliteFailure(err, _))
+        | Self::Open { source: rusqlite::Error::SqliteFailure(err, _), .. }) = self
+        else {
+            return false;
         };
         err.code == rusqlite::ErrorCode::CannotOpen
     }

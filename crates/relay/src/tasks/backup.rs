@@ -61,11 +61,11 @@ async fn ship(app: &AppState, backups: &Backups) {
     loop {
         let is_last = app.stop.run_until_cancelled(tokio::time::sleep(every)).await.is_none();
         match tokio::time::timeout(Duration::from_secs(120), backups.ship()).await {
-            Ok(Ok(_)) if was_failing => {
-                was_failing = false;
-                tracing::info!("changes reach the place for backups again");
+            Ok(Ok(_)) => {
+                if std::mem::take(&mut was_failing) {
+                    tracing::info!("changes reach the place for backups again");
+                }
             }
-            Ok(Ok(_)) => {}
             Ok(Err(err)) if !was_failing => {
                 was_failing = true;
                 let error = &err as &dyn std::error::Error;

@@ -145,7 +145,7 @@ fn orphans(run: &mut Run<'_>, files: &BlobFiles) {
             match blob::exists_anywhere(run.conn, &cid) {
                 Ok(true) => {}
                 Ok(false) => {
-                    run.find(Kind::BlobFileLeftover, None, format!("The file of the blob {cid} belongs to no account."))
+                    run.find(Kind::BlobFileLeftover, None, format!("The file of the blob {cid} belongs to no account."));
                 }
                 Err(err) => return run.unreadable(None, "The list of blobs", &err),
             }

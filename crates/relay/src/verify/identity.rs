@@ -93,7 +93,7 @@ async fn one(identity: &Identity, public_url: &str, rotation_key: Option<&str>, 
             return findings;
         }
     };
-    let says = |found: Option<String>| found.map_or_else(|| "nothing".to_owned(), |found| found);
+    let says = |found: Option<String>| found.unwrap_or_else(|| "nothing".to_owned());
     if document.pds_endpoint().map(|endpoint| endpoint.trim_end_matches('/')) != Some(public_url.trim_end_matches('/')) {
         let found = says(document.pds_endpoint().map(str::to_owned));
         find(Kind::DidEndpoint, format!("The DID names {found} as its server, not {public_url}."));

@@ -224,7 +224,7 @@ async fn a_lost_data_folder_costs_the_last_moments_only() {
         for (at, uri) in &acknowledged {
             let rkey = uri.rsplit('/').next().unwrap();
             if alice.get_record("app.bsky.feed.post", rkey).await.status != 200 {
-                lost.push(killed - *at);
+                lost.push(killed.checked_sub(*at).unwrap());
             }
         }
         lost
@@ -315,7 +315,7 @@ async fn damaged_changes_cost_what_came_after_them() {
     assert!(new.len() >= 3, "{new:?}");
     fs::remove_file(world.place().join("segments").join(&new[1])).unwrap();
     let refused = said(&world.restore("new", &[]).await);
-    let at = refused.split("--at ").nth(1).unwrap().split(|c: char| c.is_whitespace() || c == '.' && false).next().unwrap();
+    let at = refused.split("--at ").nth(1).unwrap().split_whitespace().next().unwrap();
     let at = at.trim_end_matches('.').trim_end_matches(')');
     verb_json(&world.restore("new", &["--at", at]).await);
     let posts = contents(&world.dir.path().join("new"))["record"].len();

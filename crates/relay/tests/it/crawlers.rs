@@ -23,7 +23,7 @@ async fn announced_to(crawler: &Crawler, ask_every: Duration) -> TestPds {
     let short = Duration::from_millis(20);
     TestPds::start_with(move |config| {
         config.server.public_url = named.server.public_url.clone();
-        config.services.crawlers = named.services.crawlers.clone();
+        config.services.crawlers.clone_from(&named.services.crawlers);
         config.services.crawl_pace = CrawlPace { at_most_every: short, look_every: short, first_retry: short, ask_every };
     })
     .await
@@ -40,7 +40,7 @@ fn kept(pds: &TestPds) -> (String, Option<i64>, Option<i64>, Option<i64>) {
 async fn a_crawler_is_told_at_the_start_and_when_there_is_something_new() {
     let crawler = Crawler::start().await;
     let never = Duration::from_secs(3600);
-    let pds = announced_to(&crawler, never).await;
+    let pds = Box::pin(announced_to(&crawler, never)).await;
     assert_eq!(crawler.asked(REQUEST, 1).await, ["pds.example.com"]);
     let alice = pds.create_account("alice").await;
     assert_eq!(crawler.asked(REQUEST, 2).await.len(), 2);
@@ -54,7 +54,7 @@ async fn a_crawler_is_told_at_the_start_and_when_there_is_something_new() {
 async fn a_crawler_that_is_down_is_told_again() {
     let crawler = Crawler::start().await;
     crawler.refuse(3);
-    let pds = announced_to(&crawler, Duration::from_secs(3600)).await;
+    let pds = Box::pin(announced_to(&crawler, Duration::from_secs(3600))).await;
     assert_eq!(crawler.asked(REQUEST, 4).await.len(), 4);
     pds.stop().await;
 }
@@ -64,7 +64,7 @@ async fn a_crawler_that_is_down_is_told_again() {
 #[tokio::test]
 async fn how_far_a_crawler_has_read_is_kept() {
     let crawler = Crawler::start().await;
-    let pds = announced_to(&crawler, Duration::from_millis(20)).await;
+    let pds = Box::pin(announced_to(&crawler, Duration::from_millis(20))).await;
     let asked = crawler.asked(STATUS, 2).await;
     assert_eq!(asked[0], "pds.example.com");
     assert_eq!(kept(&pds).0, "unknown");

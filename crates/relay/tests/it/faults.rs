@@ -24,9 +24,6 @@ pub(crate) async fn verify(server: &Process) -> Vec<String> {
     let report: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|_| panic!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)));
     let findings = report["findings"].as_array().unwrap();
-    for finding in findings {
-        println!("{finding}");
-    }
     findings.iter().map(|finding| finding["id"].as_str().unwrap().to_owned()).collect()
 }
 
@@ -161,7 +158,7 @@ async fn a_missing_blob_file_is_a_blob_that_is_not_there() {
 }
 
 fn data_encoding_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// No file can be opened any more, be it a connection or the database: who is connected is served or told to wait, and when

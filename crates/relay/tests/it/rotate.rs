@@ -13,7 +13,6 @@ async fn rotate(pds: &TestPds, args: &[&str]) -> (Option<i32>, String) {
     let mut command = operate(pds, &args);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    println!("{said}");
     (output.status.code(), said)
 }
 

@@ -41,7 +41,6 @@ pub(crate) async fn findings(pds: &TestPds, args: &[&str]) -> (Option<i32>, Vec<
         .unwrap_or_else(|_| panic!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)));
     let findings = report["findings"].as_array().unwrap();
     for finding in findings {
-        println!("{finding}");
         let sentence = |field: &str| finding[field].as_str().unwrap().ends_with('.');
         assert!(sentence("sentence") && sentence("remedy"));
     }
@@ -104,7 +103,7 @@ const DAMAGES: &[Damage] = &[
                 db,
                 "UPDATE record SET block = cast(block || x'00' AS BLOB) WHERE repo = ?1 AND path = (SELECT max(path) FROM record WHERE repo = ?1)",
                 alice,
-            )
+            );
         },
         4,
         &["record-damaged"],
@@ -112,7 +111,7 @@ const DAMAGES: &[Damage] = &[
     (
         "a record is gone",
         |db, _, alice| {
-            run(db, "DELETE FROM record WHERE repo = ?1 AND path = (SELECT min(path) FROM record WHERE repo = ?1)", alice)
+            run(db, "DELETE FROM record WHERE repo = ?1 AND path = (SELECT min(path) FROM record WHERE repo = ?1)", alice);
         },
         4,
         &["tree-root"],
@@ -130,7 +129,7 @@ const DAMAGES: &[Damage] = &[
                 db,
                 "UPDATE node SET block = zeroblob(length(block)) WHERE repo = ?1 AND cid = (SELECT min(cid) FROM node WHERE repo = ?1)",
                 alice,
-            )
+            );
         },
         4,
         &["tree-node-damaged"],
@@ -138,7 +137,7 @@ const DAMAGES: &[Damage] = &[
     (
         "a node is left over",
         |db, _, alice| {
-            run(db, "INSERT INTO node SELECT repo, zeroblob(32), rev, block FROM node WHERE repo = ?1 LIMIT 1", alice)
+            run(db, "INSERT INTO node SELECT repo, zeroblob(32), rev, block FROM node WHERE repo = ?1 LIMIT 1", alice);
         },
         3,
         &["tree-node-leftover"],
@@ -146,7 +145,7 @@ const DAMAGES: &[Damage] = &[
     (
         "fresh nodes change",
         |db, _, alice| {
-            run(db, "UPDATE repo SET fresh_nodes = cast(substr(fresh_nodes, 1, 100) AS BLOB) WHERE account = ?1", alice)
+            run(db, "UPDATE repo SET fresh_nodes = cast(substr(fresh_nodes, 1, 100) AS BLOB) WHERE account = ?1", alice);
         },
         4,
         &["tree-node-damaged", "tree-node-missing"],
@@ -170,7 +169,7 @@ const DAMAGES: &[Damage] = &[
                 db,
                 "DELETE FROM event WHERE seq = (SELECT seq FROM event WHERE account = ?1 ORDER BY seq LIMIT 1 OFFSET 50)",
                 alice,
-            )
+            );
         },
         4,
         &["event-chain"],
@@ -182,7 +181,7 @@ const DAMAGES: &[Damage] = &[
                 db,
                 "UPDATE event SET frame = cast(substr(frame, 1, 200) AS BLOB) WHERE seq = (SELECT max(seq) FROM event WHERE account = ?1)",
                 alice,
-            )
+            );
         },
         4,
         &["event-damaged", "event-head"],
@@ -194,7 +193,7 @@ const DAMAGES: &[Damage] = &[
                 db,
                 "DELETE FROM blob_ref WHERE account = ?1 AND path = (SELECT min(path) FROM blob_ref WHERE account = ?1)",
                 alice,
-            )
+            );
         },
         4,
         &["blob-reference-missing", "blob-state"],
@@ -206,7 +205,7 @@ const DAMAGES: &[Damage] = &[
                 db,
                 "INSERT INTO blob_ref SELECT account, 'com.example.note/zzzz', cid, rev FROM blob_ref WHERE account = ?1 LIMIT 1",
                 alice,
-            )
+            );
         },
         3,
         &["blob-reference-leftover"],
@@ -214,7 +213,7 @@ const DAMAGES: &[Damage] = &[
     (
         "a blob's row is gone",
         |db, _, alice| {
-            run(db, "DELETE FROM blob WHERE account = ?1 AND cid = (SELECT min(cid) FROM blob WHERE account = ?1)", alice)
+            run(db, "DELETE FROM blob WHERE account = ?1 AND cid = (SELECT min(cid) FROM blob WHERE account = ?1)", alice);
         },
         3,
         &["blob-absent", "blob-file-leftover"],
@@ -223,7 +222,7 @@ const DAMAGES: &[Damage] = &[
     (
         "a subject is left over",
         |db, _, alice| {
-            run(db, "INSERT INTO backlink SELECT repo, kind, zeroblob(16), 'zzzz' FROM backlink WHERE repo = ?1", alice)
+            run(db, "INSERT INTO backlink SELECT repo, kind, zeroblob(16), 'zzzz' FROM backlink WHERE repo = ?1", alice);
         },
         3,
         &["backlink-leftover"],
@@ -231,7 +230,7 @@ const DAMAGES: &[Damage] = &[
     (
         "a sealed key changes",
         |db, _, alice| {
-            run(db, "UPDATE account SET signing_key = (SELECT signing_key FROM account WHERE id <> ?1) WHERE id = ?1", alice)
+            run(db, "UPDATE account SET signing_key = (SELECT signing_key FROM account WHERE id <> ?1) WHERE id = ?1", alice);
         },
         4,
         &["signing-key-unopenable"],

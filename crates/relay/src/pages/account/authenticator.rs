@@ -1,5 +1,7 @@
 //! `/account/authenticator`: setting up an authenticator app.
 
+use std::fmt::Write as _;
+
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -39,7 +41,7 @@ impl Qr {
         let mut path = String::new();
         for y in 0..code.size() {
             for x in (0..code.size()).filter(|x| code.get_module(*x, y)) {
-                path.push_str(&format!("M{},{}h1v1h-1z", x + QUIET, y + QUIET));
+                write!(path, "M{},{}h1v1h-1z", x + QUIET, y + QUIET).expect("a String takes all text");
             }
         }
         Ok(Self { size: code.size() + 2 * QUIET, path })

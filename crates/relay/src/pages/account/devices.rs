@@ -96,10 +96,11 @@ pub(crate) async fn sign_out_browser(
     };
     app.db
         .write::<_, XrpcError>(move |tx| {
-            Ok(match device {
+            match device {
                 Some(device) => web_session::delete(tx, device, id)?,
                 None => web_session::delete_others(tx, this, id)?,
-            })
+            }
+            Ok(())
         })
         .await?;
     Ok(back(&who.visitor, "/account/devices", "signed-out"))

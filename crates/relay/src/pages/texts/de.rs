@@ -225,10 +225,8 @@ pub(crate) const TEXTS: Texts = Texts {
     },
     home: Home {
         title: "Ihr Konto",
-        signed_in_as: "Angemeldet als",
         did: "Dauerhafte Kennung (DID)",
         sign_out: "Abmelden",
-        other_accounts: "Andere Konten in diesem Browser",
         switch_to: |handle| format!("Zu {handle} wechseln"),
         add_account: "Mit einem anderen Konto anmelden",
         signed_out: "Sie sind abgemeldet.",

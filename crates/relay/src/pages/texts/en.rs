@@ -210,10 +210,8 @@ pub(crate) const TEXTS: Texts = Texts {
     },
     home: Home {
         title: "Your account",
-        signed_in_as: "Signed in as",
         did: "Permanent identifier (DID)",
         sign_out: "Sign out",
-        other_accounts: "Other accounts in this browser",
         switch_to: |handle| format!("Switch to {handle}"),
         add_account: "Sign in to another account",
         signed_out: "You are signed out.",

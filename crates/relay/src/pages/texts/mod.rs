@@ -268,10 +268,8 @@ pub(crate) struct Front {
 #[derive(Debug)]
 pub(crate) struct Home {
     pub(crate) title: &'static str,
-    pub(crate) signed_in_as: &'static str,
     pub(crate) did: &'static str,
     pub(crate) sign_out: &'static str,
-    pub(crate) other_accounts: &'static str,
     pub(crate) switch_to: With,
     pub(crate) add_account: &'static str,
     pub(crate) signed_out: &'static str,

@@ -33,7 +33,7 @@ impl Program {
                     output.push('\n');
                     drop(output);
                     if is_ready && let Some(tell) = tell.lock().unwrap().take() {
-                        drop(tell.send(()));
+                        let _ = tell.send(());
                     }
                 }
             });

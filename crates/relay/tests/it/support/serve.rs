@@ -50,13 +50,11 @@ impl Served {
                 if line.contains("the server is up")
                     && let Some(up) = up.take()
                 {
-                    drop(up.send(()));
+                    let _ = up.send(());
                 }
             }
         });
-        if is_up.await.is_err() {
-            panic!("the server did not start: {}", std::fs::read_to_string(dir.join("log")).unwrap());
-        }
+        assert!(is_up.await.is_ok(), "the server did not start: {}", std::fs::read_to_string(dir.join("log")).unwrap());
         Self { child, dir: dir.to_owned(), address: SocketAddr::from(([127, 0, 0, 1], port)) }
     }
 

@@ -42,9 +42,7 @@ pub(in crate::pages::texts) const TEXTS: AccountTexts = AccountTexts {
     last_sign_ins: "Letzte Anmeldungen",
     no_sign_ins: "Noch keine vermerkt.",
     not_you: "Wenn eine davon nicht von Ihnen ist, ändern Sie Ihr Passwort und melden Sie das Gerät ab.",
-    device: "Gerät",
     address: "Adresse",
-    time: "Zeit",
     in_this_browser: "In diesem Browser",
     handle_now: "Ihr Handle",
     handle_what: "Ihr Handle ist der Name, den andere sehen. Sie können ihn jederzeit ändern; Beiträge und Follower \

@@ -35,9 +35,7 @@ pub(in crate::pages::texts) const TEXTS: AccountTexts = AccountTexts {
     last_sign_ins: "Last sign-ins",
     no_sign_ins: "None were noted yet.",
     not_you: "If one of these was not you, change your password and sign the device out.",
-    device: "Device",
     address: "Address",
-    time: "Time",
     in_this_browser: "In this browser",
     handle_now: "Your handle",
     handle_what: "Your handle is the name that others see. You can change it whenever you like; your posts and \

@@ -47,9 +47,7 @@ pub(crate) struct AccountTexts {
     pub(crate) last_sign_ins: &'static str,
     pub(crate) no_sign_ins: &'static str,
     pub(crate) not_you: &'static str,
-    pub(crate) device: &'static str,
     pub(crate) address: &'static str,
-    pub(crate) time: &'static str,
     pub(crate) in_this_browser: &'static str,
     // Handle.
     pub(crate) handle_now: &'static str,
