@@ -13,10 +13,11 @@ use serde::{Deserialize, Serialize};
 pub(crate) use health::{deep, is_operator};
 
 use self::milestone::{Milestone, Outcome};
+use crate::crawlers::Report;
 use crate::error::XrpcError;
 use crate::notice::Problem;
 use crate::state::{App, AppState};
-use crate::store::{StoreError, account, meta};
+use crate::store::{StoreError, account, crawler, meta};
 use crate::tasks::registry::TaskRecord;
 use crate::telemetry::disk;
 use crate::telemetry::latency::Counted;
@@ -85,6 +86,10 @@ pub(crate) struct CrawlerStatus {
     pub(crate) told_at: Option<i64>,
     pub(crate) failures: u32,
     pub(crate) error: Option<String>,
+    /// How far it has read, by its own word, as a sentence; none before it was first asked.
+    pub(crate) reading: Option<String>,
+    /// Whether there is nothing to do about that.
+    pub(crate) follows: Option<bool>,
 }
 
 /// The data folder and its disk.
@@ -132,7 +137,7 @@ pub(crate) async fn collect(app: &AppState) -> Result<Status, XrpcError> {
             events_per_second: per_second(now.events - earlier.events, span),
             subscribers: app.firehose.subscribers(),
         },
-        crawlers: crawlers(app),
+        crawlers: crawlers(app).await?,
         disk: disk_status(app),
         milestones: milestones(app).await?,
         tasks,
@@ -157,15 +162,23 @@ fn per_second(count: u64, span_seconds: f64) -> f64 {
     if span_seconds > 0.0 { count as f64 / span_seconds } else { 0.0 }
 }
 
-fn crawlers(app: &App) -> Vec<CrawlerStatus> {
+async fn crawlers(app: &App) -> Result<Vec<CrawlerStatus>, XrpcError> {
     let mut told = app.crawlers.all();
-    let configured = app.config.services.crawlers.iter().map(|crawler| crawler.host().to_owned());
-    configured
-        .map(|host| {
-            let told = told.remove(&host).unwrap_or_default();
-            CrawlerStatus { host, told_at: told.told_at, failures: told.failures, error: told.error }
-        })
-        .collect()
+    let reports = app.db.read(crawler::list).await.map_err(XrpcError::from)?;
+    let configured = app.config.services.crawlers.iter().map(|service| service.host().to_owned());
+    let known = configured.map(|host| {
+        let told = told.remove(&host).unwrap_or_default();
+        let reading = reports.iter().find(|report| report.crawler == host).map(Report::judge);
+        CrawlerStatus {
+            host,
+            told_at: told.told_at,
+            failures: told.failures,
+            error: told.error,
+            follows: reading.as_ref().map(|reading| reading.good),
+            reading: reading.map(|reading| reading.text),
+        }
+    });
+    Ok(known.collect())
 }
 
 pub(crate) fn disk_status(app: &App) -> DiskStatus {

@@ -83,7 +83,8 @@ pub(crate) fn view(status: &Status) -> String {
     part("Safety", milestones.into());
 
     let crawlers = status.crawlers.iter().map(|crawler| {
-        let state = crawler.error.as_ref().map_or_else(String::new, |error| format!("{} failures: {error}", crawler.failures));
+        let failed = crawler.error.as_ref().map(|error| format!("{} failures: {error}", crawler.failures));
+        let state = failed.or_else(|| crawler.reading.clone()).unwrap_or_default();
         row(&[&crawler.host, &format!("told {}", ago(status.now, crawler.told_at)), &state])
     });
     part("Crawlers", crawlers.collect());
@@ -165,6 +166,8 @@ mod tests {
                 told_at: Some(now - 120_000),
                 failures: 0,
                 error: None,
+                reading: Some("bsky.network has read everything.".into()),
+                follows: Some(true),
             }],
             disk: DiskStatus {
                 free_bytes: Some(1 << 30),
