@@ -23,6 +23,7 @@ let
     ../crates/common/tests/verdicts.json
     ../crates/crypto/tests/fixtures
     ../crates/repo-engine/fuzz/bodies.rs
+    ../docs/PROXIES.md
   ];
 
   opened = fileset.unions [

@@ -121,7 +121,7 @@ options() {
 import re
 text = open("docs/CONFIG.md", encoding="utf-8").read()
 for part in re.split(r"^### ", text, flags=re.M)[1:]:
-    name = re.match(r"`([a-z_.]+)`", part).group(1)
+    name = re.match(r"`([a-z0-9_.]+)`", part).group(1)
     print(name + ("_file" if "*secret*" in part else ""))
 PYTHON
 )

@@ -366,13 +366,13 @@ async fn the_authorization_header_is_read_as_the_rfc_says() {
         "Bearer",
         "Bearer ",
         "Basic YWRtaW46cGFzc3dvcmQ=",
-        "DPoP token",
         "Unknown token",
         &alice.access,
         &format!("Bearer {0} {0}", alice.access),
     ] {
         assert_eq!(anyone.with_authorization(wrong).await, "400 InvalidToken", "{wrong}");
     }
+    assert_eq!(anyone.with_authorization("DPoP token").await, "401 invalid_token", "as RFC 9449 has it");
     assert_eq!(anyone.get(SESSION, &[]).await.summary(), "401 AuthMissing");
 }
 
