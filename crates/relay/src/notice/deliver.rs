@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
 
-use super::channel::Channel;
-use super::ping;
+use super::channel::{Channel, DeliverError};
+use super::{Notice, ping};
 use crate::error::XrpcError;
 use crate::state::AppState;
 use crate::store::{StoreError, meta};
@@ -40,21 +40,21 @@ async fn deliver(app: &AppState, channel: &Channel) {
         changes.mark_unchanged();
         let mut all_told = true;
         for notice in app.notices.untold(&told) {
-            match channel.deliver(app, &notice).await {
-                Ok(()) => {
-                    if notice.is_failing() {
-                        told.insert(notice.topic().to_owned(), true);
-                    } else {
-                        told.remove(notice.topic());
-                    }
-                    remember(app, &key, &told).await;
-                }
-                Err(err) => {
+            // To the end also when the server stops meanwhile: what was told and not remembered would be told again.
+            let turn = app.work.spawn(tell(app.clone(), channel.clone(), notice, told.clone(), key.clone()));
+            match turn.await {
+                Ok(Ok(remembered)) => told = remembered,
+                Ok(Err(err)) => {
                     let retry_seconds = retry.as_secs();
                     tracing::warn!(channel = channel.name(), error = %err, retry_seconds, "a notice was not delivered");
                     all_told = false;
                     break;
                 }
+                Err(err) => match err.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    // The runtime ends.
+                    Err(_) => return,
+                },
             }
         }
         if all_told {
@@ -66,6 +66,24 @@ async fn deliver(app: &AppState, channel: &Channel) {
             retry = (retry * 2).min(LONGEST_RETRY);
         }
     }
+}
+
+/// Tells one change, and returns what the channel was told by now.
+async fn tell(
+    app: AppState,
+    channel: Channel,
+    notice: Notice,
+    mut told: BTreeMap<String, bool>,
+    key: String,
+) -> Result<BTreeMap<String, bool>, DeliverError> {
+    channel.deliver(&app, &notice).await?;
+    if notice.is_failing() {
+        told.insert(notice.topic().to_owned(), true);
+    } else {
+        told.remove(notice.topic());
+    }
+    remember(&app, &key, &told).await;
+    Ok(told)
 }
 
 /// Stores what was told. Where that fails (the disk may be full), it is told once more after a restart.
