@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::doctor::facts::{Folder, FolderState};
+use crate::telemetry::disk;
 
 /// Most files of a folder that are named.
 const MAX_FILES: usize = 100;
@@ -24,7 +25,11 @@ fn state(path: &Path) -> FolderState {
         return FolderState::Absent;
     }
     match time_a_write(path) {
-        Ok(sync_micros) => FolderState::Writable { open: open_files(path), space: space(path), sync_micros },
+        Ok(sync_micros) => FolderState::Writable {
+            open: open_files(path),
+            space: disk::space(path).map(|space| (space.free_bytes, space.total_bytes)),
+            sync_micros,
+        },
         Err(err) => FolderState::Unwritable(err.to_string()),
     }
 }
@@ -59,16 +64,4 @@ fn open_files(folder: &Path) -> Vec<(PathBuf, u32)> {
 #[cfg(not(unix))]
 fn open_files(_: &Path) -> Vec<(PathBuf, u32)> {
     Vec::new()
-}
-
-/// Returns the bytes that this user may still use and the size of the file system.
-#[cfg(unix)]
-fn space(path: &Path) -> Option<(u64, u64)> {
-    let stat = rustix::fs::statvfs(path).ok()?;
-    Some((stat.f_bavail.saturating_mul(stat.f_frsize), stat.f_blocks.saturating_mul(stat.f_frsize)))
-}
-
-#[cfg(not(unix))]
-fn space(_: &Path) -> Option<(u64, u64)> {
-    None
 }
