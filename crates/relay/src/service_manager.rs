@@ -7,7 +7,8 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 
 use crate::state::AppState;
-use crate::store::{StoreError, WriteFailed, meta};
+use crate::status::probe_read;
+use crate::store::WriteFailed;
 
 /// Says that the server is up, and from then on that it works, as often as the watchdog wants to hear it.
 pub(crate) fn ready(app: &AppState) {
@@ -45,7 +46,7 @@ async fn feed(app: AppState, period: Duration) {
 
 /// Whether a reader and the writer answer. That they fail is an answer: a full disk is not cured by a restart.
 async fn answers(app: &AppState) -> bool {
-    let read: Result<_, StoreError> = app.db.read(|conn| meta::find(conn, "watchdog")).await;
+    let read = probe_read(app).await;
     let written: Result<(), WriteFailed> = app.db.write(|_| Ok(())).await;
     if let Err(err) = read {
         tracing::error!(error = &err as &dyn std::error::Error, "the database does not answer");

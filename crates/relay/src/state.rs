@@ -209,6 +209,20 @@ fn database_options(config: &Config, spool: Option<&Arc<Spool>>) -> DbOptions {
     }
 }
 
+impl App {
+    /// Carries `work` out to its end, also when whoever waits for it goes away; the server waits for it when it stops.
+    pub(crate) async fn to_end<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
+        match self.work.spawn(work).await {
+            Ok(done) => done,
+            Err(err) => match err.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime ends, and this with it.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+}
+
 /// The folder, in the data folder, of what repairs replaced.
 pub(crate) const EVIDENCE: &str = "evidence";
 

@@ -86,18 +86,14 @@ pub(crate) async fn change_handle(
     allow_reserved: bool,
 ) -> Result<(), XrpcError> {
     check_allowed(app, account, &handle, allow_reserved).await?;
-    // In a task of its own, so that a client that goes away does not leave the directory ahead of the database.
-    let (app, account) = (app.clone(), account.clone());
-    let work = app.work.clone();
-    let done = work.spawn(async move {
-        carry_out(&app, &account, handle.clone()).await?;
-        app.tls.prepare(&handle).await;
+    // A client that goes away must not leave the directory ahead of the database.
+    let (task, account) = (app.clone(), account.clone());
+    let change = async move {
+        carry_out(&task, &account, handle.clone()).await?;
+        task.tls.prepare(&handle).await;
         Ok::<_, ChangeHandleError>(())
-    });
-    match done.await {
-        Ok(done) => done.map_err(XrpcError::from),
-        Err(err) => std::panic::resume_unwind(err.into_panic()),
-    }
+    };
+    app.to_end(change).await.map_err(XrpcError::from)
 }
 
 /// Checks that the account may have the handle: the rules, who else has it, and that a handle of another host leads to it.

@@ -169,18 +169,14 @@ pub(crate) async fn create(app: &AppState, new: NewAccount) -> Result<Created, C
     if let Some(password) = &new.password {
         draft.password_hash = Some(app.passwords.hash(password).await.map_err(CreateError::Hash)?);
     }
-    // In a task of its own, so that a client that goes away does not leave a DID without an account.
-    let app = app.clone();
-    let work = app.work.clone();
-    let created = work.spawn(async move {
-        let created = carry_out(&app, draft).await?;
-        app.tls.prepare(&created.handle).await;
+    // A client that goes away must not leave a DID without an account.
+    let task = app.clone();
+    let create = async move {
+        let created = carry_out(&task, draft).await?;
+        task.tls.prepare(&created.handle).await;
         Ok(created)
-    });
-    match created.await {
-        Ok(created) => created,
-        Err(err) => std::panic::resume_unwind(err.into_panic()),
-    }
+    };
+    app.to_end(create).await
 }
 
 /// Checks what the transaction checks again, so that what will not do is told before there is a DID for it.

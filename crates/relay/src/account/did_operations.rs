@@ -138,20 +138,19 @@ pub(crate) async fn submit_did_change(
         return Err(DidOperationError::NotPlc);
     }
     check_good(&operation, &recommended_did(app, account).await?, &app.secrets.rotation_key().verifying_key().to_did_key())?;
-    // In a task of its own, so that a client that goes away does not leave the network without the event.
-    let (app, account) = (app.clone(), account.clone());
-    let work = app.work.clone();
-    let submitted = work.spawn(async move {
-        let _turn = app.did_turns.take(account.id).await;
-        directory::submit(&app, &account.did, &operation).await?;
-        let announced = app.db.write(move |tx| {
+    // A client that goes away must not leave the network without the event.
+    let (task, account) = (app.clone(), account.clone());
+    let submit = async move {
+        let _turn = task.did_turns.take(account.id).await;
+        directory::submit(&task, &account.did, &operation).await?;
+        let announced = task.db.write(move |tx| {
             let time = Datetime::from_millis(tx.now_millis());
             tx.emit(account.id, &frames::identity(&account.did, None, time.as_str()))?;
             Ok(())
         });
         announced.await
-    });
-    submitted.await.unwrap_or_else(|err| std::panic::resume_unwind(err.into_panic()))
+    };
+    app.to_end(submit).await
 }
 
 /// Checks that an operation leaves a DID leading here: with `wanted`, and with the server's `rotation_key` among its keys.

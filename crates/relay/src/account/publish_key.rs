@@ -53,13 +53,9 @@ impl From<PublishKeyError> for XrpcError {
 /// It must be the key that this server signs with. One that it does not hold would make every commit from then on worthless to
 /// the network.
 pub(crate) async fn publish_key(app: &AppState, account: &Account, key: String) -> Result<(), XrpcError> {
-    // In a task of its own, so that a client that goes away does not leave a change that nobody was told of.
-    let (app, account) = (app.clone(), account.clone());
-    let work = app.work.clone();
-    match work.spawn(async move { carry_out(&app, &account, key).await }).await {
-        Ok(done) => done.map_err(XrpcError::from),
-        Err(err) => std::panic::resume_unwind(err.into_panic()),
-    }
+    // A client that goes away must not leave a change that nobody was told of.
+    let (task, account) = (app.clone(), account.clone());
+    app.to_end(async move { carry_out(&task, &account, key).await }).await.map_err(XrpcError::from)
 }
 
 async fn carry_out(app: &App, account: &Account, key: String) -> Result<(), PublishKeyError> {

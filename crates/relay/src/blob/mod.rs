@@ -110,28 +110,27 @@ impl BlobStore {
         F: Future<Output = Result<bool, E>>,
         E: From<BlobError>,
     {
-        let Some(removal) = self.claims.begin_removal(cid.digest()) else { return Ok(false) };
-        if is_referenced.await? {
-            return Ok(false);
-        }
-        match &self.backend {
-            Backend::Local(folder) => {
-                let (folder, digest) = (folder.clone(), *cid.digest());
-                // The removal ends on the thread that removes: were it to end with this future, a caller that goes away would
-                // let an upload in before the file is gone.
-                let removed = blocking(move || {
-                    let removed = folder.remove(&digest);
-                    drop(removal);
-                    removed
-                });
-                removed.await.map_err(|err| E::from(BlobError::io("removed")(err)))
-            }
-        }
+        self.take_unless(cid, is_referenced, "removed", LocalFolder::remove).await
     }
 
     /// As [`Self::remove_unless`], for bytes that never had a row as far as is known: they must have lain there since before
     /// `before`, and go to the trash, from where an operator can bring them back.
     async fn discard_unless<F, E>(&self, cid: &Cid, before: SystemTime, is_referenced: F) -> Result<bool, E>
+    where
+        F: Future<Output = Result<bool, E>>,
+        E: From<BlobError>,
+    {
+        let discard = move |folder: &LocalFolder, digest: &[u8; 32]| folder.discard(digest, before);
+        self.take_unless(cid, is_referenced, "moved to the trash", discard).await
+    }
+
+    async fn take_unless<F, E>(
+        &self,
+        cid: &Cid,
+        is_referenced: F,
+        what: &'static str,
+        take: impl FnOnce(&LocalFolder, &[u8; 32]) -> io::Result<bool> + Send + 'static,
+    ) -> Result<bool, E>
     where
         F: Future<Output = Result<bool, E>>,
         E: From<BlobError>,
@@ -143,12 +142,14 @@ impl BlobStore {
         match &self.backend {
             Backend::Local(folder) => {
                 let (folder, digest) = (folder.clone(), *cid.digest());
-                let discarded = blocking(move || {
-                    let discarded = folder.discard(&digest, before);
+                // The removal ends on the thread that removes: were it to end with this future, a caller that goes away would
+                // let an upload in before the file is gone.
+                let taken = blocking(move || {
+                    let taken = take(&folder, &digest);
                     drop(removal);
-                    discarded
+                    taken
                 });
-                discarded.await.map_err(|err| E::from(BlobError::io("moved to the trash")(err)))
+                taken.await.map_err(|err| E::from(BlobError::io(what)(err)))
             }
         }
     }

@@ -41,7 +41,6 @@ pub(crate) async fn serve(app: AppState, data_dir: &Path, stop: CancellationToke
         .route("/repair/repo", post(rebuild_repo))
         .route("/repair/blob", post(fetch_blob))
         .route("/status", get(show_status))
-        .route("/metrics", get(show_metrics))
         .route("/backup", get(backup_status).post(back_up))
         .route("/backup/drill", post(drill))
         .with_state(app);
@@ -88,10 +87,6 @@ async fn show_codes(State(app): State<AppState>, Json(input): Json<ShowCodes>) -
 
 async fn show_status(State(app): State<AppState>) -> Result<Json<Status>, XrpcError> {
     crate::status::collect(&app).await.map(Json)
-}
-
-async fn show_metrics(State(app): State<AppState>) -> Result<Json<String>, XrpcError> {
-    crate::telemetry::encode(&app).await.map(Json)
 }
 
 async fn backup_status(State(app): State<AppState>) -> Result<Json<backup::Status>, XrpcError> {

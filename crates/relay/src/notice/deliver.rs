@@ -41,20 +41,14 @@ async fn deliver(app: &AppState, channel: &Channel) {
         let mut all_told = true;
         for notice in app.notices.untold(&told) {
             // To the end also when the server stops meanwhile: what was told and not remembered would be told again.
-            let turn = app.work.spawn(tell(app.clone(), channel.clone(), notice, told.clone(), key.clone()));
-            match turn.await {
-                Ok(Ok(remembered)) => told = remembered,
-                Ok(Err(err)) => {
+            match app.to_end(tell(app.clone(), channel.clone(), notice, told.clone(), key.clone())).await {
+                Ok(remembered) => told = remembered,
+                Err(err) => {
                     let retry_seconds = retry.as_secs();
                     tracing::warn!(channel = channel.name(), error = %err, retry_seconds, "a notice was not delivered");
                     all_told = false;
                     break;
                 }
-                Err(err) => match err.try_into_panic() {
-                    Ok(panic) => std::panic::resume_unwind(panic),
-                    // The runtime ends.
-                    Err(_) => return,
-                },
             }
         }
         if all_told {

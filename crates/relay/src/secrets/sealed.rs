@@ -14,6 +14,7 @@ use crate::store::{BatchTx, StoreError, expect_one_row, row};
 pub(crate) enum Place {
     Meta(String),
     SigningKey { account: i64 },
+    PendingSigningKey { did: String },
     ReservedKey { id: i64 },
     Code { account: i64, purpose: String },
     Totp { account: i64 },
@@ -50,6 +51,13 @@ pub(crate) fn each(conn: &Connection, mut visit: impl FnMut(Sealed) -> Result<()
             bytes: row.get(2)?,
             account: Some(did),
         })?;
+    }
+    let mut statement = conn.prepare("SELECT did, signing_key FROM pending_did")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let did: Did = row::parse(row, "pending_did", "did")?;
+        let place = Place::PendingSigningKey { did: row.get(0)? };
+        visit(Sealed { place, context: signing_key_context(&did), bytes: row.get(1)?, account: None })?;
     }
     let mut statement = conn.prepare("SELECT id, coalesce(did, public_key) AS did, sealed FROM reserved_key ORDER BY id")?;
     let mut rows = statement.query([])?;
@@ -106,6 +114,9 @@ pub(crate) fn replace(tx: &BatchTx<'_>, place: &Place, bytes: &[u8]) -> Result<(
         Place::Meta(name) => tx.execute("UPDATE meta SET value = ?2 WHERE key = ?1", params![name, bytes])?,
         Place::SigningKey { account } => {
             tx.prepare_cached("UPDATE account SET signing_key = ?2 WHERE id = ?1")?.execute(params![account, bytes])?
+        }
+        Place::PendingSigningKey { did } => {
+            tx.prepare_cached("UPDATE pending_did SET signing_key = ?2 WHERE did = ?1")?.execute(params![did, bytes])?
         }
         Place::ReservedKey { id } => {
             tx.prepare_cached("UPDATE reserved_key SET sealed = ?2 WHERE id = ?1")?.execute(params![id, bytes])?

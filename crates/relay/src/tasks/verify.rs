@@ -5,9 +5,8 @@ use common::Clock as _;
 use crate::error::XrpcError;
 use crate::state::AppState;
 use crate::status::milestone::{self, Failure, Milestone};
-use crate::store::meta;
 use crate::verify::finding::Severity;
-use crate::verify::{self, BlobCheck, DatabaseCheck, Last, Options, Silent, Source};
+use crate::verify::{self, BlobCheck, DatabaseCheck, Options, Silent, Source};
 
 /// Findings that are logged one by one.
 const LOGGED: usize = 20;
@@ -18,8 +17,8 @@ pub(super) async fn run_once(app: AppState) -> Result<usize, XrpcError> {
     if !settings.verify {
         return Ok(0);
     }
-    let last = app.db.read(verify::last).await.map_err(XrpcError::from)?;
-    let due = last.is_none_or(|last| app.clock.millis().abs_diff(last.finished_at) >= settings.verify_every.as_millis() as u64);
+    let last = app.db.read(|conn| milestone::find(conn, Milestone::Verify)).await.map_err(XrpcError::from)?;
+    let due = last.is_none_or(|last| app.clock.millis().abs_diff(last.at) >= settings.verify_every.as_millis() as u64);
     if !due {
         return Ok(0);
     }
@@ -48,9 +47,6 @@ pub(super) async fn run_once(app: AppState) -> Result<usize, XrpcError> {
         tracing::error!(id = finding.id.name(), account, remedy = finding.remedy, "{}", finding.sentence);
     }
     let found: u64 = report.counts.values().sum();
-    let last = Last::new(app.clock.millis(), &report);
-    let json = serde_json::to_vec(&last).map_err(XrpcError::internal)?;
-    app.db.write::<_, XrpcError>(move |tx| Ok(meta::set(tx, verify::LAST, &json)?)).await?;
     let result = match report.worst() {
         Some(Severity::Error) => Err(Failure {
             problem: format!("What is stored is not sound: {found} findings, which the log names."),

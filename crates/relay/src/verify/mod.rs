@@ -11,7 +11,6 @@ mod database;
 mod events;
 pub(crate) mod finding;
 pub(crate) mod identity;
-mod last;
 pub(crate) mod mend;
 mod pace;
 mod report;
@@ -26,7 +25,6 @@ use crypto::seal::MasterKey;
 use rusqlite::Connection;
 
 use self::finding::{Finding, Kind};
-pub(crate) use self::last::{LAST, Last, last};
 use self::pace::Pace;
 pub(crate) use self::report::{BlobCheck, DatabaseCheck, Options, Phase, Progress, Report, Silent};
 pub(crate) use self::source::{Source, SourceError};

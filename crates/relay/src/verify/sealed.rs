@@ -21,7 +21,9 @@ pub(super) fn check(run: &mut Run<'_>) {
             |bytes: &[u8]| bytes.try_into().is_ok_and(|bytes: &[u8; 32]| SigningKey::from_bytes(Curve::K256, bytes).is_ok());
         let wrong = match (&opened, &value.place) {
             (Err(err), _) => Some(err.to_string()),
-            (Ok(bytes), Place::SigningKey { .. } | Place::ReservedKey { .. }) if !is_key(bytes) => {
+            (Ok(bytes), Place::SigningKey { .. } | Place::PendingSigningKey { .. } | Place::ReservedKey { .. })
+                if !is_key(bytes) =>
+            {
                 Some("it is not a key".to_owned())
             }
             (Ok(_), _) => None,
@@ -30,6 +32,9 @@ pub(super) fn check(run: &mut Run<'_>) {
             let (kind, what) = match &value.place {
                 Place::Meta(name) => (Kind::SecretUnopenable, format!("The server's secret {name}")),
                 Place::SigningKey { .. } => (Kind::SigningKeyUnopenable, "The account's signing key".to_owned()),
+                Place::PendingSigningKey { did } => {
+                    (Kind::SecretUnopenable, format!("The signing key of {did}, whose account was not finished,"))
+                }
                 Place::ReservedKey { id } => (Kind::SecretUnopenable, format!("The reserved signing key {id}")),
                 Place::Totp { .. } => (Kind::SecretUnopenable, "The secret of the authenticator app".to_owned()),
                 Place::TlsKey { name } => (Kind::SecretUnopenable, format!("The key of the certificate of {name}")),

@@ -148,17 +148,13 @@ async fn a_missing_blob_file_is_a_blob_that_is_not_there() {
     let get = async |cid: &str| alice.get("com.atproto.sync.getBlob", &[("did", &alice.did), ("cid", cid)]).await;
     let bytes = get(cids[0]).await.good().bytes;
     let cid: common::Cid = cids[0].parse().unwrap();
-    let hex = data_encoding_hex(cid.digest());
+    let hex = data_encoding::HEXLOWER.encode(cid.digest());
     std::fs::remove_file(pds.data_dir().join("blobs").join(&hex[..2]).join(&hex[2..])).unwrap();
     assert_eq!(get(cids[0]).await.summary(), "400 InvalidRequest");
     get(cids[1]).await.good();
     // Uploading it again brings it back.
     alice.post_bytes("com.atproto.repo.uploadBlob", "image/png", bytes.clone()).await.good();
     assert_eq!(get(cids[0]).await.good().bytes, bytes);
-}
-
-fn data_encoding_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// No file can be opened any more, be it a connection or the database: who is connected is served or told to wait, and when

@@ -119,8 +119,14 @@ async fn a_killed_change_of_the_master_key_leaves_what_opens() {
         User::sign_in(&pds.anonymous(), "alice").await.create_post("after a change").await;
         pds.suspend().await;
     }
+    // A DID whose account was not finished has a key as well.
+    let conn = rusqlite::Connection::open(pds.data_dir().join("relay.sqlite")).unwrap();
+    let pending = "INSERT INTO pending_did SELECT did, handle, '{}', signing_key, created_at FROM account LIMIT 1";
+    assert_eq!(conn.execute(pending, []).unwrap(), 1);
+    drop(conn);
     let (code, said) = rotate(&pds, &["master-key"]).await;
     assert_eq!(code, Some(0), "{said}");
+    assert_eq!(findings(&pds, &["--no-identities"]).await, (Some(0), Vec::new()));
     assert_ne!(std::fs::read(&key).unwrap(), last);
     println!("{changes} of 12 came about");
     // Each key that was, is kept.

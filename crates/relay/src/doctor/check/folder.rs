@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::doctor::facts::{Facts, FolderState};
 use crate::doctor::finding::Finding;
+use crate::telemetry::disk::in_words;
 
 const GIB: u64 = 1 << 30;
 /// Below these, in bytes or as a share of the disk, whichever is less demanding of a big disk.
@@ -56,7 +57,7 @@ fn free_space(space: Option<(u64, u64)>) -> Finding {
         return Finding::skipped("disk.space", "The system does not tell how much space is left.");
     };
     let below = |(bytes, share): (u64, f64)| free < bytes && (free as f64) < total as f64 * share || free < bytes / 4;
-    let sentence = format!("{} of {} are free on the disk.", gib(free), gib(total));
+    let sentence = format!("{} of {} are free on the disk.", in_words(free), in_words(total));
     let remedy = "Make space, or move the data folder to a bigger disk: when it is full, nobody can post.";
     if below(SPACE_ERROR) {
         Finding::error("disk.space", sentence, remedy)
@@ -77,8 +78,4 @@ fn sync(micros: u64) -> Finding {
         sentence,
         "Every post waits for that. Use a disk in this machine, not one over the network or a memory card.",
     )
-}
-
-fn gib(bytes: u64) -> String {
-    format!("{:.1} GiB", bytes as f64 / GIB as f64)
 }

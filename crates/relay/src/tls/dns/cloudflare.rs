@@ -1,16 +1,15 @@
 //! Cloudflare's API, version 4.
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{DnsError, Provider, Record, excerpt, zones_above};
+use super::{DnsError, Provider, Record, ask, zones_above};
 use crate::config::Secret;
 use crate::identity::http::HttpClient;
-
-const MAX_ANSWER_BYTES: usize = 1 << 20;
 
 pub(super) struct Cloudflare {
     pub(super) api: Url,
@@ -63,26 +62,12 @@ impl Cloudflare {
         Err(DnsError::NoZone(name.to_owned()))
     }
 
-    async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        query: &[(&str, &str)],
-        body: Option<&Value>,
-    ) -> Result<Vec<u8>, DnsError> {
+    async fn call(&self, method: Method, path: &str, query: &[(&str, &str)], body: Option<&Value>) -> Result<Bytes, DnsError> {
         let mut url = self.api.join(path).map_err(|_| DnsError::Name(path.to_owned()))?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let mut request = self.http.request(method, &url)?.bearer_auth(self.token.expose());
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let reply = self.http.exchange(request, MAX_ANSWER_BYTES).await?;
-        if !reply.status.is_success() {
-            return Err(DnsError::Refused { status: reply.status.as_u16(), text: excerpt(&reply.body) });
-        }
-        Ok(reply.body.to_vec())
+        ask(&self.http, self.http.request(method, &url)?.bearer_auth(self.token.expose()), body).await
     }
 }
 

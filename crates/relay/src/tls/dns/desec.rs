@@ -1,16 +1,16 @@
 //! The API of deSEC, version 1.
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{Method, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{DnsError, Provider, Record, excerpt};
+use super::{DnsError, Provider, Record, ask};
 use crate::config::Secret;
 use crate::identity::http::HttpClient;
 
-const MAX_ANSWER_BYTES: usize = 1 << 20;
 /// The shortest that is allowed for most domains.
 const TTL_SECONDS: u32 = 3600;
 
@@ -48,20 +48,12 @@ impl Desec {
         Ok(())
     }
 
-    async fn call(&self, method: Method, path: &str, owns: Option<&str>, body: Option<&Value>) -> Result<Vec<u8>, DnsError> {
+    async fn call(&self, method: Method, path: &str, owns: Option<&str>, body: Option<&Value>) -> Result<Bytes, DnsError> {
         let mut url = self.api.join(path).map_err(|_| DnsError::Name(path.to_owned()))?;
         if let Some(owns) = owns {
             url.query_pairs_mut().append_pair("owns_qname", owns);
         }
         let token = format!("Token {}", self.token.expose());
-        let mut request = self.http.request(method, &url)?.header(header::AUTHORIZATION, token);
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let reply = self.http.exchange(request, MAX_ANSWER_BYTES).await?;
-        if !reply.status.is_success() {
-            return Err(DnsError::Refused { status: reply.status.as_u16(), text: excerpt(&reply.body) });
-        }
-        Ok(reply.body.to_vec())
+        ask(&self.http, self.http.request(method, &url)?.header(header::AUTHORIZATION, token), body).await
     }
 }

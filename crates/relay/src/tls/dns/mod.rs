@@ -7,8 +7,11 @@ mod rfc2136;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use common::Clock;
 use futures_util::future::BoxFuture;
+use reqwest::RequestBuilder;
+use serde_json::Value;
 
 use crate::config::DnsProvider;
 use crate::identity::dns::Dns;
@@ -18,6 +21,8 @@ use crate::identity::http::HttpClient;
 /// How long a record may take until it is seen; then the authority is asked all the same.
 const PROPAGATION: Duration = Duration::from_secs(120);
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Most bytes of a provider's answer.
+const MAX_ANSWER_BYTES: usize = 1 << 20;
 
 /// A TXT record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +102,19 @@ impl DnsChallenges {
 /// Returns a name and all that it is below, from the longest on: `a.b.c`, `b.c`.
 fn zones_above(name: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(name), |name| name.split_once('.').map(|(_, above)| above)).filter(|name| name.contains('.'))
+}
+
+/// Sends a provider's API a request, with a body of JSON where there is one, and returns what it answers.
+async fn ask(http: &HttpClient, request: RequestBuilder, body: Option<&Value>) -> Result<Bytes, DnsError> {
+    let request = match body {
+        Some(body) => request.json(body),
+        None => request,
+    };
+    let reply = http.exchange(request, MAX_ANSWER_BYTES).await?;
+    if !reply.status.is_success() {
+        return Err(DnsError::Refused { status: reply.status.as_u16(), text: excerpt(&reply.body) });
+    }
+    Ok(reply.body)
 }
 
 /// Returns the first part of an answer, for an error.

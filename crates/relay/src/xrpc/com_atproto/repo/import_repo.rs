@@ -29,13 +29,13 @@ pub(crate) async fn handler(
     }
     let begun = std::time::Instant::now();
     let received = app.imports.receive(body, limit).await?;
-    // From here on the client is not needed. In a task of its own, so that one that goes away changes nothing.
+    // From here on the client is not needed.
     let task = app.clone();
-    let imported = app.work.spawn(async move {
+    let import = async move {
         let checked = received.check(&task, &grant).await?;
         task.repos.import(&grant, checked).await
-    });
-    let commit = imported.await.unwrap_or_else(|err| std::panic::resume_unwind(err.into_panic()))?;
+    };
+    let commit = app.to_end(import).await?;
     let duration_ms = begun.elapsed().as_millis() as u64;
     let rev = commit.map(|commit| tracing::field::display(commit.rev));
     tracing::info!(rev, duration_ms, "repo imported, if it was not here already");

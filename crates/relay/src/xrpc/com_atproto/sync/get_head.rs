@@ -7,12 +7,11 @@ use axum::extract::State;
 use common::Cid;
 use serde::Serialize;
 
-use super::{DidParam, readable_account};
+use super::{DidParam, readable_head};
 use crate::auth::OptionalAuth;
 use crate::error::XrpcError;
 use crate::extract::XrpcQuery;
 use crate::state::AppState;
-use crate::store::repo;
 
 #[derive(Serialize)]
 pub(crate) struct Output {
@@ -24,9 +23,6 @@ pub(crate) async fn handler(
     XrpcQuery(params): XrpcQuery<DidParam>,
     auth: OptionalAuth,
 ) -> Result<Json<Output>, XrpcError> {
-    let account = readable_account(&app, &auth, &params.did).await?;
-    let head = app.db.read(|conn| repo::find_head(conn, account.id)).await.map_err(XrpcError::from)?;
-    let (root, _) =
-        head.ok_or_else(|| XrpcError::bad_request("HeadNotFound", format!("Could not find root for DID: {}", params.did)))?;
+    let (root, _) = readable_head(&app, &auth, &params.did, "HeadNotFound").await?;
     Ok(Json(Output { root }))
 }

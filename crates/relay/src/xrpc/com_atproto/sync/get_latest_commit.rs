@@ -7,12 +7,11 @@ use axum::extract::State;
 use common::{Cid, Tid};
 use serde::Serialize;
 
-use super::{DidParam, readable_account};
+use super::{DidParam, readable_head};
 use crate::auth::OptionalAuth;
 use crate::error::XrpcError;
 use crate::extract::XrpcQuery;
 use crate::state::AppState;
-use crate::store::repo;
 
 #[derive(Serialize)]
 pub(crate) struct Output {
@@ -25,9 +24,6 @@ pub(crate) async fn handler(
     XrpcQuery(params): XrpcQuery<DidParam>,
     auth: OptionalAuth,
 ) -> Result<Json<Output>, XrpcError> {
-    let account = readable_account(&app, &auth, &params.did).await?;
-    let head = app.db.read(|conn| repo::find_head(conn, account.id)).await.map_err(XrpcError::from)?;
-    let (cid, rev) =
-        head.ok_or_else(|| XrpcError::bad_request("RepoNotFound", format!("Could not find root for DID: {}", params.did)))?;
+    let (cid, rev) = readable_head(&app, &auth, &params.did, "RepoNotFound").await?;
     Ok(Json(Output { cid, rev }))
 }

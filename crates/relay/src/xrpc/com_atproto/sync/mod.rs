@@ -16,7 +16,7 @@ pub(crate) mod subscribe_repos;
 
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
-use common::{Did, Tid};
+use common::{Cid, Did, Tid};
 use http::HeaderValue;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use tokio_stream::wrappers::ReceiverStream;
@@ -27,6 +27,7 @@ use crate::extract::{FromParams, Params};
 use crate::repo::SnapshotError;
 use crate::state::AppState;
 use crate::store::account::{self, Account, Status};
+use crate::store::repo;
 
 /// The media type of CAR files.
 pub(crate) const CAR: &str = "application/vnd.ipld.car";
@@ -55,6 +56,13 @@ pub(crate) async fn readable_account(app: &AppState, auth: &OptionalAuth, did: &
         check_status(&account)?;
     }
     Ok(account)
+}
+
+/// Finds the head of a repo that the caller may read; `missing` names the error of a repo without one.
+async fn readable_head(app: &AppState, auth: &OptionalAuth, did: &Did, missing: &'static str) -> Result<(Cid, Tid), XrpcError> {
+    let account = readable_account(app, auth, did).await?;
+    let head = app.db.read(|conn| repo::find_head(conn, account.id)).await.map_err(XrpcError::from)?;
+    head.ok_or_else(|| XrpcError::bad_request(missing, format!("Could not find root for DID: {did}")))
 }
 
 /// Refuses an account that is not active, with the error of its status.
