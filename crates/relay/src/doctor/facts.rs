@@ -16,6 +16,8 @@ pub(crate) struct Facts {
     pub(crate) addresses: Addresses,
     /// What is published in DNS; `None` where the server is for this machine alone.
     pub(crate) dns: Option<DnsFacts>,
+    /// `None` where the server orders no certificates.
+    pub(crate) acme: Option<AcmeFacts>,
     /// The server as the world sees it; `None` where that is not asked for.
     pub(crate) public: Option<Public>,
     /// The accounts that are looked at; the reason when they cannot be listed.
@@ -82,10 +84,43 @@ pub(crate) struct Addresses {
 /// What DNS servers say.
 #[derive(Clone, Debug)]
 pub(crate) struct DnsFacts {
+    /// What the domain's own servers say of the server's name; the reason when those are not known.
+    pub(crate) authorities: Result<Authorities, String>,
     /// The server's own name, as each of the resolvers asked has it.
     pub(crate) host: Vec<(String, Result<Vec<IpAddr>, String>)>,
     /// A made-up name under each handle domain.
     pub(crate) wildcards: Vec<(String, Result<Vec<IpAddr>, String>)>,
+}
+
+/// The DNS servers that a domain has itself: what they say is so, whatever others remember.
+#[derive(Clone, Debug)]
+pub(crate) struct Authorities {
+    pub(crate) zone: String,
+    /// The addresses that each server has; none when there is no such row. The reason when it does not answer.
+    pub(crate) said: Vec<(String, Result<Vec<IpAddr>, String>)>,
+}
+
+/// What certificates are ordered by.
+#[derive(Clone, Debug)]
+pub(crate) struct AcmeFacts {
+    /// The directory of the certificate authority.
+    pub(crate) url: String,
+    /// The names that CAA records know the authority by; the reason when it does not answer.
+    pub(crate) authority: Result<Vec<String>, String>,
+    /// The ways to prove a name that are used, by their names in ACME.
+    pub(crate) methods: Vec<&'static str>,
+    /// The names that certificates are ordered for, and the CAA records that hold for each.
+    pub(crate) names: Vec<(String, Result<Vec<CaaRecord>, String>)>,
+}
+
+/// A record that says who may issue certificates for a name (RFC 8659).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CaaRecord {
+    /// Where it stands, which may be above the name that it holds for.
+    pub(crate) owner: String,
+    pub(crate) critical: bool,
+    pub(crate) tag: String,
+    pub(crate) value: String,
 }
 
 /// The server, called by its public name.

@@ -21,6 +21,7 @@ pub(crate) fn evaluate(facts: &Facts) -> Vec<Finding> {
     check::server::evaluate(facts, &mut findings);
     check::address::evaluate(facts, &mut findings);
     check::dns::evaluate(facts, &mut findings);
+    check::acme::evaluate(facts, &mut findings);
     check::public::evaluate(facts, &mut findings);
     check::accounts::evaluate(facts, &mut findings);
     check::services::evaluate(facts, &mut findings);

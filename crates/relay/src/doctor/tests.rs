@@ -1,9 +1,11 @@
 //! Every sentence of the doctor, from facts that are made up.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::facts::{
-    AccountFacts, Addresses, DnsFacts, Folder, FolderState, MailFacts, Public, ServerFacts, ServiceFacts, Setup,
+    AccountFacts, AcmeFacts, Addresses, Authorities, CaaRecord, DnsFacts, Folder, FolderState, MailFacts, Public, ServerFacts,
+    ServiceFacts, Setup,
 };
 use super::*;
 
@@ -29,7 +31,17 @@ fn well() -> Facts {
         clocks: vec![("plc.directory".into(), 300), ("api.example.com".into(), -200), ("odd.example.com".into(), 90_000)],
         server: ServerFacts::Answers,
         addresses: Addresses { v4: Some(own), v6: None },
+        acme: Some(AcmeFacts {
+            url: "https://ca.example/directory".into(),
+            authority: Ok(vec!["ca.example".into()]),
+            methods: vec!["http-01", "tls-alpn-01"],
+            names: vec![("pds.example.com".into(), Ok(Vec::new())), ("doctor-1.pds.example.com".into(), Ok(Vec::new()))],
+        }),
         dns: Some(DnsFacts {
+            authorities: Ok(Authorities {
+                zone: "example.com".into(),
+                said: vec![("ns1.example".into(), Ok(vec![own])), ("ns2.example".into(), Ok(vec![own]))],
+            }),
             host: vec![("1.1.1.1".into(), Ok(vec![own])), ("9.9.9.9".into(), Ok(vec![own]))],
             wildcards: vec![("doctor-1.pds.example.com".into(), Ok(vec![own]))],
         }),
@@ -78,8 +90,11 @@ fn a_server_that_is_well_has_nothing_to_do() {
             "clock",
             "server",
             "ip.address",
+            "dns.servers",
             "dns.host",
             "dns.wildcard",
+            "acme",
+            "dns.caa",
             "tls.certificate",
             "http.health",
             "http.websocket",
@@ -94,6 +109,7 @@ fn a_server_that_is_well_has_nothing_to_do() {
 fn what_follows_from_something_else_is_not_reported_twice() {
     let text = changed(|facts| {
         let dns = facts.dns.as_mut().unwrap();
+        dns.authorities = Err("they are not known".into());
         for answer in &mut dns.host {
             answer.1 = Err("there is no such DNS record".into());
         }
@@ -101,12 +117,9 @@ fn what_follows_from_something_else_is_not_reported_twice() {
         facts.public.as_mut().unwrap().service = Err("there is no such DNS record".into());
     });
     assert_eq!(text.matches("Error").count(), 1, "{text}");
-    assert!(
-        text.starts_with("Error dns.host: pds.example.com has no address (1.1.1.1: there is no such DNS record; "),
-        "{text}"
-    );
+    assert!(text.contains("Error dns.host: pds.example.com has no address (1.1.1.1: there is no such DNS record; "), "{text}");
     assert!(text.contains("At your DNS provider, write `pds.example.com. A 203.0.114.7`."), "{text}");
-    assert_eq!(text.matches("Skipped").count(), 4, "{text}");
+    assert_eq!(text.matches("Skipped").count(), 5, "{text}");
 }
 
 #[test]
@@ -167,13 +180,103 @@ fn addresses_and_names() {
         text.starts_with("Warning dns.host: pds.example.com leads to 203.0.114.7, and this machine has 198.52.100.9."),
         "{text}"
     );
-    let text = changed(|facts| facts.dns.as_mut().unwrap().host[1].1 = Ok(vec!["192.168.1.2".parse().unwrap()]));
-    assert!(text.starts_with("Error dns.host: pds.example.com leads to 192.168.1.2, which only the local network"), "{text}");
-    let text = changed(|facts| facts.dns.as_mut().unwrap().host[1].1 = Err("there is no such DNS record".into()));
-    assert!(text.starts_with("Warning dns.host: pds.example.com is known to some DNS servers only (9.9.9.9"), "{text}");
+    let alone = |host: Vec<IpAddr>| {
+        changed(|facts| {
+            let dns = facts.dns.as_mut().unwrap();
+            dns.authorities = Err("they are not known".into());
+            dns.host[1].1 = if host.is_empty() { Err("there is no such DNS record".into()) } else { Ok(host) };
+        })
+    };
+    let text = alone(vec!["192.168.1.2".parse().unwrap()]);
+    assert!(text.contains("Error dns.host: pds.example.com leads to 192.168.1.2, which only the local network"), "{text}");
+    let text = alone(Vec::new());
+    assert!(text.contains("Warning dns.host: pds.example.com is known to some DNS servers only (9.9.9.9"), "{text}");
     let text = changed(|facts| facts.dns.as_mut().unwrap().wildcards[0].1 = Ok(Vec::new()));
     assert!(text.starts_with("Error dns.wildcard: Names under pds.example.com have no address"), "{text}");
     assert!(text.contains("`*.pds.example.com. A 203.0.114.7`"), "{text}");
+}
+
+#[test]
+fn what_the_domains_own_servers_say_is_so() {
+    let (own, old): (IpAddr, IpAddr) = ("203.0.114.7".parse().unwrap(), "203.0.114.99".parse().unwrap());
+    let with = |said: [Result<Vec<IpAddr>, String>; 2], remembered: Result<Vec<IpAddr>, String>| {
+        changed(|facts| {
+            let dns = facts.dns.as_mut().unwrap();
+            let servers = ["ns1.example", "ns2.example"].map(str::to_owned);
+            dns.authorities = Ok(Authorities { zone: "example.com".into(), said: servers.into_iter().zip(said).collect() });
+            dns.host[0].1 = remembered;
+        })
+    };
+    let absent = || Err("there is no such DNS record".to_owned());
+    let text = with([Ok(vec![]), Ok(vec![])], Ok(vec![own]));
+    assert!(
+        text.starts_with("Error dns.host: The DNS servers of example.com have no address for pds.example.com; others still"),
+        "{text}"
+    );
+    assert!(text.contains("write `pds.example.com. A 203.0.114.7`"), "{text}");
+    let text = with([Ok(vec![own]), Ok(vec![old])], Ok(vec![own]));
+    assert!(
+        text.starts_with("Warning dns.host: The DNS servers of example.com do not agree: one has 203.0.114.7, and"),
+        "{text}"
+    );
+    let text = with([Ok(vec![own]), Ok(vec![own])], Ok(vec![old]));
+    assert!(
+        text.starts_with(
+            "Warning dns.host: The DNS servers of example.com have 203.0.114.7 for pds.example.com, and 1.1.1.1 still has 203.0.114.99."
+        ),
+        "{text}"
+    );
+    let text = with([Ok(vec![own]), Ok(vec![own])], absent());
+    assert!(text.contains("and 1.1.1.1 still has none."), "{text}");
+    let text = with([Ok(vec![own]), Err("timed out".into())], Ok(vec![own]));
+    assert!(
+        text.starts_with("Warning dns.servers: 1 of the 2 DNS servers of example.com do not answer (ns2.example: timed out)."),
+        "{text}"
+    );
+    assert_eq!(with([Ok(vec![own, old]), Ok(vec![own])], Ok(vec![own])), "", "many addresses are given in turn");
+}
+
+#[test]
+fn the_certificate_authority() {
+    let text = changed(|facts| facts.acme.as_mut().unwrap().authority = Err("it cannot be reached".into()));
+    assert!(text.starts_with("Error acme: The certificate authority at https://ca.example/directory does not"), "{text}");
+    assert!(text.contains("Skipped dns.caa"), "{text}");
+    assert_eq!(changed(|facts| facts.acme.as_mut().unwrap().authority = Ok(Vec::new())), "", "it does not look at CAA");
+
+    let with = |name: &str, methods: &[&'static str], rows: &[(&str, &str, bool)]| {
+        let row = |(tag, value, critical): &(&str, &str, bool)| CaaRecord {
+            owner: "example.com".into(),
+            critical: *critical,
+            tag: (*tag).into(),
+            value: (*value).into(),
+        };
+        changed(|facts| {
+            let acme = facts.acme.as_mut().unwrap();
+            acme.methods = methods.to_vec();
+            acme.names = vec![(name.into(), Ok(rows.iter().map(row).collect()))];
+        })
+    };
+    let http = ["http-01", "tls-alpn-01"];
+    let forbidden = with("pds.example.com", &http, &[("issue", "other.example", false)]);
+    assert!(
+        forbidden.starts_with(
+            "Error dns.caa: The CAA rows of example.com forbid ca.example to issue certificates for pds.example.com (found \"other.example\")."
+        ),
+        "{forbidden}"
+    );
+    assert!(forbidden.contains("add `example.com. CAA 0 issue \"ca.example\"`"), "{forbidden}");
+    assert!(with("pds.example.com", &http, &[("issue", ";", false)]).starts_with("Error dns.caa"), "nobody may");
+    assert_eq!(with("pds.example.com", &http, &[("issue", "other.example", false), ("issue", "CA.example; x=y", false)]), "");
+    assert_eq!(with("pds.example.com", &http, &[("iodef", "mailto:a@example.com", false)]), "");
+    assert!(with("pds.example.com", &http, &[("tbs", "x", true)]).contains("lets nobody issue who does not understand it"));
+    let by_dns_only = [("issue", "ca.example; validationmethods=dns-01", false)];
+    assert!(with("pds.example.com", &http, &by_dns_only).starts_with("Error dns.caa"));
+    assert_eq!(with("pds.example.com", &["dns-01"], &by_dns_only), "");
+    let wild = [("issue", "ca.example", false), ("issuewild", ";", false)];
+    assert!(with("*.pds.example.com", &["dns-01"], &wild).contains("CAA 0 issuewild"), "");
+    assert_eq!(with("pds.example.com", &http, &wild), "");
+    let text = changed(|facts| facts.acme.as_mut().unwrap().names[0].1 = Err("SERVFAIL".into()));
+    assert!(text.starts_with("Warning dns.caa: Whether DNS lets the authority issue"), "{text}");
 }
 
 #[test]
@@ -223,6 +326,7 @@ fn a_server_for_this_machine_alone_needs_no_names() {
     let text = changed(|facts| {
         facts.setup.local = true;
         facts.dns = None;
+        facts.acme = None;
         facts.public.as_mut().unwrap().certificate = None;
     });
     assert!(text.starts_with("Notice dns.host") && text.lines().count() == 2, "{text}");

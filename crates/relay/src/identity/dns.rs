@@ -52,6 +52,15 @@ impl Dns {
     ///
     /// [`DnsFailure::Failed`] when the resolver cannot be set up.
     pub fn new(nameservers: &[SocketAddr], timeout: Duration) -> Result<Self, DnsFailure> {
+        Self::with(nameservers, timeout, true)
+    }
+
+    /// Makes one that asks `nameservers` for what they know themselves, as the servers of a domain do.
+    pub(crate) fn direct(nameservers: &[SocketAddr], timeout: Duration) -> Result<Self, DnsFailure> {
+        Self::with(nameservers, timeout, false)
+    }
+
+    fn with(nameservers: &[SocketAddr], timeout: Duration, recursive: bool) -> Result<Self, DnsFailure> {
         let (config, mut options) = if nameservers.is_empty() {
             hickory_resolver::system_conf::read_system_conf().unwrap_or_else(|error| {
                 tracing::warn!(%error, "the system's DNS configuration cannot be read: only local names are resolved");
@@ -64,6 +73,7 @@ impl Dns {
         // A question is asked twice within the time that the caller has, for UDP packets get lost.
         options.timeout = timeout / 2;
         options.attempts = 1;
+        options.recursion_desired = recursive;
         options.cache_size = CACHED_ANSWERS;
         options.positive_max_ttl = Some(MAX_POSITIVE_TTL);
         options.negative_max_ttl = Some(MAX_NEGATIVE_TTL);
@@ -93,6 +103,12 @@ impl Dns {
             _ => None,
         });
         Ok(texts.collect())
+    }
+
+    /// Returns the data of the records of one kind at `name`, and of whatever else came with them, such as a CNAME.
+    pub(crate) async fn records(&self, name: &str, kind: RecordType) -> Result<Vec<RData>, DnsFailure> {
+        let answer = self.resolver.lookup(absolute(name), kind).await.map_err(failure)?;
+        Ok(answer.answers().iter().map(|record| record.data.clone()).collect())
     }
 }
 

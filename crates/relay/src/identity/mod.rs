@@ -16,7 +16,7 @@ pub(crate) mod lookups;
 pub mod plc;
 mod service;
 #[cfg(test)]
-mod test_support;
+pub(crate) mod test_support;
 #[cfg(test)]
 mod tests;
 

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::Clock;
 use hickory_resolver::proto::op::{Message, ResponseCode};
-use hickory_resolver::proto::rr::rdata::{A, AAAA, TXT};
-use hickory_resolver::proto::rr::{RData, Record, RecordType};
+use hickory_resolver::proto::rr::rdata::{A, AAAA, CAA, CNAME, NS, TXT};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
@@ -63,12 +63,30 @@ impl WebServer {
 pub(crate) struct Zone {
     addresses: Vec<IpAddr>,
     texts: Vec<Vec<String>>,
+    servers: Vec<String>,
+    issuers: Vec<String>,
+    alias: Option<String>,
     silent: bool,
 }
 
 impl Zone {
     pub(crate) fn addresses(addresses: &[&str]) -> Self {
         Self { addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(), ..Self::default() }
+    }
+
+    /// The servers of a domain.
+    pub(crate) fn servers(names: &[&str]) -> Self {
+        Self { servers: names.iter().map(|name| format!("{name}.")).collect(), ..Self::default() }
+    }
+
+    /// The certificate authorities that may issue for a name.
+    pub(crate) fn issuers(names: &[&str]) -> Self {
+        Self { issuers: names.iter().map(|name| (*name).to_owned()).collect(), ..Self::default() }
+    }
+
+    /// A name that stands for another one.
+    pub(crate) fn alias(target: &str) -> Self {
+        Self { alias: Some(format!("{target}.")), ..Self::default() }
     }
 
     /// TXT records of one string each.
@@ -87,7 +105,15 @@ impl Zone {
     }
 
     fn records(&self, kind: RecordType) -> Vec<RData> {
+        if let Some(target) = &self.alias {
+            return vec![RData::CNAME(CNAME(target.parse().unwrap()))];
+        }
         match kind {
+            RecordType::NS => self.servers.iter().map(|server| RData::NS(NS(server.parse().unwrap()))).collect(),
+            RecordType::CAA => {
+                let issuer = |name: &String| Some(name.parse::<Name>().unwrap());
+                self.issuers.iter().map(|name| RData::CAA(CAA::new_issue(false, issuer(name), Vec::new()))).collect()
+            }
             RecordType::TXT => self.texts.iter().map(|parts| RData::TXT(TXT::new(parts.clone()))).collect(),
             RecordType::A | RecordType::AAAA => {
                 let data = self.addresses.iter().map(|address| match address {
@@ -110,8 +136,12 @@ pub(crate) struct DnsServer {
 
 impl DnsServer {
     pub(crate) async fn start(zones: impl IntoIterator<Item = (&str, Zone)>) -> Self {
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), zones).await
+    }
+
+    pub(crate) async fn start_at(address: SocketAddr, zones: impl IntoIterator<Item = (&str, Zone)>) -> Self {
         let zones: HashMap<String, Zone> = zones.into_iter().map(|(name, zone)| (format!("{name}."), zone)).collect();
-        let socket = UdpSocket::bind(("127.0.0.1", 0)).await.unwrap();
+        let socket = UdpSocket::bind(address).await.unwrap();
         let address = socket.local_addr().unwrap();
         let asked = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&asked);

@@ -1,8 +1,8 @@
-//! `dns.host`, `dns.wildcard`: whether the names lead somewhere, and to where this machine is.
+//! `dns.servers`, `dns.host`, `dns.wildcard`: whether the names lead somewhere, and to where this machine is.
 
 use std::net::IpAddr;
 
-use crate::doctor::facts::{Addresses, DnsFacts, Facts};
+use crate::doctor::facts::{Addresses, Authorities, DnsFacts, Facts};
 use crate::doctor::finding::Finding;
 use crate::doctor::stands;
 use crate::identity::address::is_global_unicast;
@@ -12,13 +12,87 @@ pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
         findings.push(Finding::notice("dns.host", "The server is for this machine alone, so no name is published for it.", ""));
         return;
     };
+    findings.push(servers(dns));
     findings.push(host(facts, dns));
     wildcards(facts, dns, findings);
+}
+
+fn servers(dns: &DnsFacts) -> Finding {
+    const ID: &str = "dns.servers";
+    let Authorities { zone, said } = match &dns.authorities {
+        Ok(authorities) => authorities,
+        Err(reason) => return Finding::skipped(ID, format!("The domain's own DNS servers were not asked: {reason}.")),
+    };
+    let silent: Vec<String> =
+        said.iter().filter_map(|(server, answer)| Some(format!("{server}: {}", answer.as_ref().err()?))).collect();
+    if silent.is_empty() {
+        let names = said.iter().map(|(server, _)| server.as_str()).collect::<Vec<_>>().join(", ");
+        return Finding::good(ID, format!("The DNS servers of {zone} answer ({names})."));
+    }
+    let sentence =
+        format!("{} of the {} DNS servers of {zone} do not answer ({}).", silent.len(), said.len(), silent.join("; "));
+    Finding::warning(
+        ID,
+        sentence,
+        "If others reach them, a firewall here keeps DNS from getting out. If not, the domain's registration names servers that \
+         do not have the domain: correct them there.",
+    )
+}
+
+/// Says what is wrong with what the domain's own servers have, and with what others remember of it.
+fn own_word(facts: &Facts, dns: &DnsFacts) -> Option<Finding> {
+    const ID: &str = "dns.host";
+    let name = &facts.setup.host;
+    let Authorities { zone, said } = dns.authorities.as_ref().ok()?;
+    let said: Vec<(&str, &[IpAddr])> =
+        said.iter().filter_map(|(server, answer)| Some((server.as_str(), answer.as_deref().ok()?))).collect();
+    let (_, first) = *said.first()?;
+    if said.iter().all(|(_, addresses)| addresses.is_empty()) {
+        let remembered = dns.host.iter().any(|(_, answer)| answer.is_ok());
+        let tail = if remembered { "; others still remember what was there" } else { "" };
+        let sentence = format!("The DNS servers of {zone} have no address for {name}{tail}.");
+        return Some(Finding::error(ID, sentence, row(name, &facts.addresses)));
+    }
+    if let Some((other, addresses)) = said.iter().find(|(_, addresses)| differ(first, addresses)) {
+        return Some(Finding::warning(
+            ID,
+            format!("The DNS servers of {zone} do not agree: one has {}, and {other} has {}.", shown(first), shown(addresses)),
+            "A change takes some minutes to get to all of them. If it does not, tell your DNS provider.",
+        ));
+    }
+    let (resolver, old) = dns.host.iter().find_map(|(resolver, answer)| {
+        let known = answer.as_deref().unwrap_or_default();
+        differ(first, known).then_some((resolver, known))
+    })?;
+    Some(Finding::warning(
+        ID,
+        format!("The DNS servers of {zone} have {} for {name}, and {resolver} still has {}.", shown(first), shown(old)),
+        "What was there before is remembered for as long as its TTL said, at times for hours. Wait, then run this again.",
+    ))
+}
+
+/// Whether two answers have nothing in common in a family of addresses; servers may give a part of many in turn.
+fn differ(one: &[IpAddr], other: &[IpAddr]) -> bool {
+    [IpAddr::is_ipv4, IpAddr::is_ipv6].into_iter().any(|of_family| {
+        let part = |all: &[IpAddr]| all.iter().copied().filter(of_family).collect::<Vec<_>>();
+        let (one, other) = (part(one), part(other));
+        !(one.is_empty() && other.is_empty()) && !one.iter().any(|address| other.contains(address))
+    })
+}
+
+fn shown(addresses: &[IpAddr]) -> String {
+    if addresses.is_empty() {
+        return "none".to_owned();
+    }
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn host(facts: &Facts, dns: &DnsFacts) -> Finding {
     const ID: &str = "dns.host";
     let name = &facts.setup.host;
+    if let Some(finding) = own_word(facts, dns) {
+        return finding;
+    }
     let row = row(name, &facts.addresses);
     let mut found = Vec::new();
     let mut failures = Vec::new();
@@ -48,7 +122,7 @@ fn host(facts: &Facts, dns: &DnsFacts) -> Finding {
     let mut addresses: Vec<IpAddr> = found.iter().map(|(_, address)| *address).collect();
     addresses.sort_unstable();
     addresses.dedup();
-    let shown = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let shown = shown(&addresses);
     // Only an address that is public itself can be compared; behind a router or a proxy others answer for this machine.
     let own = [facts.addresses.v4, facts.addresses.v6];
     let wrong = own.into_iter().flatten().filter(|own| is_global_unicast(*own)).find(|own| {

@@ -1,6 +1,7 @@
 //! The checks, each a pure function of the facts and of what was found before.
 
 pub(super) mod accounts;
+pub(super) mod acme;
 pub(super) mod address;
 pub(super) mod clock;
 pub(super) mod dns;

@@ -43,8 +43,9 @@ pub(crate) async fn gather(config: &Config, identity: &Identity, mail: &Mailer, 
     };
     let folder = folder::look(&config.data.dir).await;
     let server = server::look(&config.server, known.running).await;
-    let (dns, public, accounts, (services, clocks), mail) = tokio::join!(
+    let (dns, acme, public, accounts, (services, clocks), mail) = tokio::join!(
         async { if setup.local { None } else { Some(dns::look(&setup, config).await) } },
+        async { if setup.local { None } else { dns::look_at_acme(&setup, config, identity).await } },
         public::look(config, clock.millis()),
         accounts::look(identity, known.accounts),
         services::look(config, identity, clock),
@@ -56,5 +57,6 @@ pub(crate) async fn gather(config: &Config, identity: &Identity, mail: &Mailer, 
             }
         },
     );
-    Facts { setup, folder, clocks, server, addresses: addresses::look(), dns, public: Some(public), accounts, services, mail }
+    let addresses = addresses::look();
+    Facts { setup, folder, clocks, server, addresses, dns, acme, public: Some(public), accounts, services, mail }
 }
