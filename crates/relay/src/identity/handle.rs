@@ -11,11 +11,36 @@ use url::Url;
 
 use super::ResolveError;
 use super::dns::{Dns, DnsFailure};
+use super::fetch::FetchError;
 use super::http::HttpClient;
 use super::lookups::{CacheOptions, Lookups};
 
 /// Most bytes of `/.well-known/atproto-did`.
 const MAX_BYTES: usize = 4096;
+
+/// Why one of the two ways gave no DID.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum HandleFault {
+    #[error("no answer in time")]
+    Slow,
+    #[error("handles under .{0} never resolve")]
+    Tld(String),
+    #[error("there is no TXT record at {0}")]
+    NoRecord(String),
+    #[error("the TXT record at {0} does not begin with did=")]
+    OtherRecord(String),
+    #[error("there are several did= records at {0}; there must be one")]
+    SeveralRecords(String),
+    #[error(transparent)]
+    Dns(DnsFailure),
+    #[error(transparent)]
+    Fetch(FetchError),
+    #[error("{url} answered with status {status}")]
+    Status { url: Url, status: StatusCode },
+    /// A record or a file that names no account; where it is, and what is wrong with it.
+    #[error("what is at {place} is not a DID: {problem}")]
+    NotADid { place: String, problem: String },
+}
 
 /// Resolves handles of other hosts, and remembers for a short while.
 #[derive(Debug, Clone)]
@@ -40,7 +65,7 @@ impl HandleResolver {
             let (dns, guarded) = (dns.clone(), guarded.clone());
             async move {
                 if handle.has_disallowed_tld() && !allow_local {
-                    let reason = format!("handles under .{} never resolve", handle.tld());
+                    let reason = HandleFault::Tld(handle.tld().to_owned()).to_string();
                     return Err(ResolveError::HandleNotFound { handle, dns: reason.clone(), https: reason });
                 }
                 let url = format!("https://{handle}/.well-known/atproto-did");
@@ -55,8 +80,8 @@ impl HandleResolver {
     }
 
     /// Asks both ways to the end, for someone who sets a handle up.
-    pub async fn look(&self, handle: &Handle) -> (Result<Did, String>, Result<Did, String>) {
-        let slow = |_| Err("no answer in time".to_owned());
+    pub async fn look(&self, handle: &Handle) -> (Result<Did, HandleFault>, Result<Did, HandleFault>) {
+        let slow = |_| Err(HandleFault::Slow);
         let url = format!("https://{handle}/.well-known/atproto-did");
         let by_dns = tokio::time::timeout(self.timeout, by_dns(&self.dns, handle));
         let by_https = tokio::time::timeout(self.timeout, by_https(&self.guarded, &url));
@@ -71,47 +96,53 @@ impl HandleResolver {
 }
 
 async fn ask(dns: &Dns, guarded: &HttpClient, timeout: Duration, handle: &Handle, url: &str) -> Result<Did, ResolveError> {
-    let slow = || "no answer in time".to_owned();
     let by_dns = tokio::time::timeout(timeout, by_dns(dns, handle));
     let by_https = tokio::time::timeout(timeout, by_https(guarded, url));
     let (mut by_dns, mut by_https) = (std::pin::pin!(by_dns), std::pin::pin!(by_https));
     // DNS wins, so its answer alone is enough; an answer of the host has to wait for DNS to have none.
     let (said_dns, said_https) = tokio::select! {
-        said = by_dns.as_mut() => match said.unwrap_or_else(|_| Err(slow())) {
+        said = by_dns.as_mut() => match said.unwrap_or_else(|_| Err(HandleFault::Slow)) {
             Ok(did) => return Ok(did),
-            Err(reason) => (Err::<Did, _>(reason), by_https.await.unwrap_or_else(|_| Err(slow()))),
+            Err(reason) => (Err(reason), by_https.await.unwrap_or_else(|_| Err(HandleFault::Slow))),
         },
-        said = by_https.as_mut() => (by_dns.await.unwrap_or_else(|_| Err(slow())), said.unwrap_or_else(|_| Err(slow()))),
+        said = by_https.as_mut() => (by_dns.await.unwrap_or_else(|_| Err(HandleFault::Slow)), said.unwrap_or_else(|_| Err(HandleFault::Slow))),
     };
     match (said_dns, said_https) {
         (Ok(did), _) | (Err(_), Ok(did)) => Ok(did),
-        (Err(dns), Err(https)) => Err(ResolveError::HandleNotFound { handle: handle.clone(), dns, https }),
+        (Err(dns), Err(https)) => {
+            let (dns, https) = (dns.to_string(), https.to_string());
+            Err(ResolveError::HandleNotFound { handle: handle.clone(), dns, https })
+        }
     }
 }
 
-async fn by_dns(dns: &Dns, handle: &Handle) -> Result<Did, String> {
+async fn by_dns(dns: &Dns, handle: &Handle) -> Result<Did, HandleFault> {
     let name = format!("_atproto.{handle}");
     let texts = match dns.texts(&name, true).await {
         Ok(texts) => texts,
-        Err(DnsFailure::Absent) => return Err(format!("there is no TXT record at {name}")),
-        Err(err @ (DnsFailure::BadName | DnsFailure::Failed(_))) => return Err(err.to_string()),
+        Err(DnsFailure::Absent) => return Err(HandleFault::NoRecord(name)),
+        Err(err @ (DnsFailure::BadName | DnsFailure::Failed(_))) => return Err(HandleFault::Dns(err)),
     };
     let mut dids = texts.iter().filter_map(|text| text.trim().strip_prefix("did="));
     match (dids.next(), dids.next()) {
-        (None, _) => Err(format!("the TXT record at {name} does not begin with did=")),
-        (Some(_), Some(_)) => Err(format!("there are several did= records at {name}; there must be one")),
-        (Some(did), None) => did.parse().map_err(|err| format!("the TXT record at {name} has no DID: {err}")),
+        (None, _) => Err(HandleFault::OtherRecord(name)),
+        (Some(_), Some(_)) => Err(HandleFault::SeveralRecords(name)),
+        (Some(did), None) => did.parse().map_err(|err| not_a_did(name, &err)),
     }
 }
 
-async fn by_https(guarded: &HttpClient, url: &str) -> Result<Did, String> {
-    let url = Url::parse(url).map_err(|err| err.to_string())?;
-    let reply = guarded.get_bounded(&url, MAX_BYTES).await.map_err(|err| super::error::with_causes(&err))?;
+async fn by_https(guarded: &HttpClient, url: &str) -> Result<Did, HandleFault> {
+    let url = Url::parse(url).map_err(|err| not_a_did(url.to_owned(), &err))?;
+    let reply = guarded.get_bounded(&url, MAX_BYTES).await.map_err(HandleFault::Fetch)?;
     if reply.status != StatusCode::OK {
-        return Err(format!("{url} answered with status {}", reply.status.as_u16()));
+        return Err(HandleFault::Status { url, status: reply.status });
     }
     let text = String::from_utf8_lossy(&reply.body);
-    text.trim().parse().map_err(|err| format!("{url} does not hold a DID: {err}"))
+    text.trim().parse().map_err(|err| not_a_did(url.to_string(), &err))
+}
+
+fn not_a_did(place: String, problem: &dyn std::fmt::Display) -> HandleFault {
+    HandleFault::NotADid { place, problem: problem.to_string() }
 }
 
 #[cfg(test)]

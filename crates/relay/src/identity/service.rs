@@ -8,7 +8,7 @@ use super::ResolveError;
 use super::did::DidResolver;
 use super::dns::{Dns, DnsFailure};
 use super::document::DidDocument;
-use super::handle::HandleResolver;
+use super::handle::{HandleFault, HandleResolver};
 use super::http::{ClientError, HttpClients, HttpOptions};
 use super::lookups::CacheOptions;
 use super::plc::PlcClient;
@@ -87,7 +87,7 @@ impl Identity {
     }
 
     /// Asks the DNS and the host of a handle, as they are now, and returns what each says, or why it says nothing.
-    pub async fn look_for_handle(&self, handle: &Handle) -> (Result<Did, String>, Result<Did, String>) {
+    pub async fn look_for_handle(&self, handle: &Handle) -> (Result<Did, HandleFault>, Result<Did, HandleFault>) {
         self.handles.look(handle).await
     }
 

@@ -33,6 +33,8 @@ pub(crate) enum Window {
     UpdateHandlePerDay,
     UploadBlobPerDay,
     ReserveSigningKey,
+    SetUpFactor,
+    BeginPasskey,
     PushRequest,
     Token,
     EndToken,
@@ -70,6 +72,9 @@ impl Window {
                 quota!(15 in 86400)
             }
             Self::UpdateHandle => quota!(10 in 300),
+            Self::SetUpFactor => quota!(30 in 300),
+            // Each waits in memory for its answer, where the oldest make room.
+            Self::BeginPasskey => quota!(100 in 300),
             // Each leaves a row, and the oldest rows go.
             Self::RequestPasswordResetPerDay | Self::UpdateHandlePerDay => quota!(50 in 86400),
             Self::UploadBlobPerDay => quota!(1000 in 86400),
@@ -134,6 +139,10 @@ pub(crate) fn rule(name: &str) -> Option<Rule> {
             (By::Account, 1, &[Window::RequestEmailUpdate, Window::RequestEmailUpdatePerDay])
         }
         "com.atproto.sync.getRepo" => (By::Address, 1, &[Window::Exports]),
+        "/account/authenticator" | "/account/passkeys/begin" | "/account/passkeys/finish" => {
+            (By::Account, 1, &[Window::SetUpFactor])
+        }
+        "/account/sign-in/passkey/begin" | "/account/confirm/passkey" => (By::Address, 1, &[Window::BeginPasskey]),
         "/oauth/par" => (By::Address, 1, &[Window::PushRequest]),
         "/oauth/token" => (By::Address, 1, &[Window::Token]),
         "/oauth/revoke" | "/oauth/introspect" => (By::Address, 1, &[Window::EndToken]),

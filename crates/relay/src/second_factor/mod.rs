@@ -13,6 +13,8 @@
 pub(crate) mod backup_code;
 pub(crate) mod passkey;
 #[cfg(test)]
+mod test_authenticator;
+#[cfg(test)]
 mod test_support;
 pub(crate) mod totp;
 

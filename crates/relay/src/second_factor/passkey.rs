@@ -309,7 +309,8 @@ fn parse<T: serde::de::DeserializeOwned>(answer: &str) -> Result<T, PasskeyError
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::second_factor::test_support::{Authenticator, Fixture};
+    use crate::second_factor::test_authenticator::Authenticator;
+    use crate::second_factor::test_support::Fixture;
 
     const URL: &str = "https://pds.example.com";
 
@@ -329,7 +330,7 @@ mod tests {
     #[tokio::test]
     async fn a_passkey_is_made_and_signs_in_without_a_user_name() {
         let here = Fixture::new().await;
-        let (passkeys, mut phone) = (passkeys(&here), Authenticator::new());
+        let (passkeys, mut phone) = (passkeys(&here), Authenticator::new(1));
         added(&here, &passkeys, &mut phone).await;
 
         let begun = passkeys.begin_authentication().unwrap();
@@ -349,7 +350,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_for_another_challenge_site_or_key_is_refused() {
         let here = Fixture::new().await;
-        let (passkeys, mut phone, mut other) = (passkeys(&here), Authenticator::new(), Authenticator::new());
+        let (passkeys, mut phone, mut other) = (passkeys(&here), Authenticator::new(1), Authenticator::new(2));
         added(&here, &passkeys, &mut phone).await;
         let try_with = async |answer: &dyn Fn(&Value) -> String| {
             let begun = passkeys.begin_authentication().unwrap();
@@ -380,7 +381,7 @@ mod tests {
     #[tokio::test]
     async fn a_ceremony_is_for_one_account_and_five_minutes() {
         let here = Fixture::new().await;
-        let (passkeys, mut phone) = (passkeys(&here), Authenticator::new());
+        let (passkeys, mut phone) = (passkeys(&here), Authenticator::new(1));
         let begun = passkeys.begin_registration(&here.account, &[]).unwrap();
         let answer = phone.create(&begun.options, URL);
         let other = Account { id: AccountId(here.account.id.0 + 1), ..here.account.clone() };

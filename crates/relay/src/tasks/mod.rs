@@ -41,6 +41,8 @@ pub(crate) fn start(app: &AppState, tracker: &TaskTracker) {
     every(app, tracker, "collect blobs", Duration::from_secs(3600), blob_gc::run_once);
     at_start(app, tracker, "end DIDs without accounts", crate::account::settle_pending_dids);
     every(app, tracker, "end DIDs without accounts", Duration::from_secs(600), crate::account::settle_pending_dids);
+    // Also where the server never runs for an hour.
+    at_start(app, tracker, "delete accounts", crate::account::delete_due);
     every(app, tracker, "delete accounts", Duration::from_secs(3600), crate::account::delete_due);
     every(app, tracker, "finish deletions", Duration::from_secs(600), crate::account::finish_deletions);
     every(app, tracker, "sweep sessions", Duration::from_secs(3600), crate::account::sweep_sessions);

@@ -5,7 +5,7 @@ use std::io::{Cursor, Read as _};
 use serde_json::{Value, json};
 use totp_rs::{Builder, Secret};
 
-use crate::support::{Browser, BrowserPage, Reply, TestPds, User};
+use crate::support::{App, Browser, BrowserPage, Reply, TestPds, User};
 
 const MINUTE: i64 = 60 * 1_000_000;
 const LOG_IN: &str = "com.atproto.server.createSession";
@@ -208,6 +208,9 @@ async fn an_own_domain_is_told_what_to_put_in_the_dns_and_what_was_found() {
     let hosted = desk.browser.open("/account/handle?domain=carol.test").await;
     assert!(hosted.status() == 400 && hosted.text().contains("belongs to the server"));
     assert_eq!(desk.browser.open("/account/handle?domain=%3Cscript%3E").await.status(), 400);
+    desk.browser.language = "de";
+    let page = desk.browser.open("/account/handle?domain=alice.example.com").await.good();
+    assert_eq!(page.text().matches("Es kam keine Antwort in der Zeit.").count(), 2, "{}", page.text());
     assert_eq!(desk.session().await["handle"], "alice.test");
 }
 
@@ -357,6 +360,36 @@ async fn other_devices_are_signed_out() {
 }
 
 #[tokio::test]
+async fn an_app_is_signed_out() {
+    let mut desk = Desk::new().await;
+    let (kept, gone) = (App::loopback(&desk.pds, "atproto"), App::loopback(&desk.pds, "atproto transition:generic"));
+    let kept_tokens = kept.sign_in(&desk.pds, &desk.alice, "atproto").await;
+    desk.pds.clock().shift_micros(MINUTE);
+    let gone_tokens = gone.sign_in(&desk.pds, &desk.alice, "atproto transition:generic").await;
+    gone.get(&gone_tokens, "com.atproto.server.getSession").await.good();
+
+    // The list names those that were used last first; the first form is that of the second app.
+    let done = desk.send("/account/devices", "/account/devices/app", &[]).await;
+    assert_eq!(done.leads_to(), "/account/devices?done=signed-out");
+    let refused = gone.refresh(&desk.pds, &gone_tokens.refresh).await;
+    assert_eq!(refused.summary(), "400 invalid_grant");
+    assert_eq!(gone.get(&gone_tokens, "com.atproto.server.getSession").await.status, 401);
+    kept.get(&kept_tokens, "com.atproto.server.getSession").await.good();
+    kept.refresh(&desk.pds, &kept_tokens.refresh).await.good();
+
+    // Nobody signs out what is another's.
+    let bob = desk.pds.create_account("bob").await;
+    let mut his = Browser::new(&desk.pds);
+    his.sign_in("bob.test", &bob.password).await.leads_to();
+    let page = desk.browser.open("/account/devices").await.good();
+    let id = page.hidden_fields("/account/devices/app").into_iter().find(|(name, _)| name == "id").unwrap();
+    let page = his.open("/account/devices").await.good();
+    let csrf = page.hidden_fields("/language").into_iter().find(|(name, _)| name == "csrf").unwrap();
+    his.post("/account/devices/app", &[csrf, id]).await;
+    kept.get(&kept_tokens, "com.atproto.server.getSession").await.good();
+}
+
+#[tokio::test]
 async fn mail_about_new_devices_can_be_turned_off() {
     let mut desk = Desk::new().await;
     let done = desk.send("/account/security", "/account/alerts", &[]).await;
@@ -438,4 +471,30 @@ async fn a_deleted_account_can_be_kept_until_its_day() {
     home.submit(&page, "/account/activate", &[]).await.leads_to();
     assert!(!home.open("/account").await.good().text().contains("will be deleted on"));
     desk.log_in(&desk.alice.password, None).await.good();
+}
+
+#[tokio::test]
+async fn a_deleted_account_goes_when_its_days_are_over() {
+    let mut desk = Desk::new().await;
+    desk.alice.create_post("hello").await;
+    desk.send("/account/data", "/account/delete", &[("sure", "yes")]).await.leads_to();
+    // The task looks when the server starts, and each hour.
+    desk.pds.clock().shift_micros(7 * 24 * 60 * MINUTE - MINUTE);
+    let mut pds = desk.pds.restart().await;
+    let mut browser = Browser::new(&pds);
+    browser.sign_in("alice.test", &desk.alice.password).await.leads_to();
+    assert!(browser.open("/account").await.good().text().contains("will be deleted on"));
+
+    let status = |pds: &TestPds| {
+        let (client, did) = (pds.anonymous(), desk.alice.did.clone());
+        async move { client.get("com.atproto.sync.getRepoStatus", &[("did", &did)]).await }
+    };
+    assert_eq!(status(&pds).await.good().json()["status"], "deactivated");
+    pds.clock().shift_micros(2 * MINUTE);
+    pds = pds.restart().await;
+    let mut follower = pds.follow(Some(0)).await;
+    follower.until(|frame| frame.kind == "#account" && frame.text("status") == "deleted").await;
+    assert_eq!(status(&pds).await.summary(), "400 RepoNotFound");
+    let refused = Browser::new(&pds).sign_in("alice.test", &desk.alice.password).await;
+    assert_eq!(refused.status(), 401);
 }

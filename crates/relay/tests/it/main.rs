@@ -31,6 +31,7 @@ mod oauth_scopes;
 mod observe;
 mod operator;
 mod pages;
+mod passkeys;
 mod preferences;
 mod proxy;
 mod rate_limits;

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::backup_codes;
 use super::shell::{Confirmed, Nothing, Section, Shell, back};
 use crate::error::XrpcError;
+use crate::limits::Meter;
 use crate::pages::{CsrfForm, Frame, SignedIn, see_other};
 use crate::second_factor::totp::{self, SetUpError};
 use crate::state::AppState;
@@ -77,8 +78,10 @@ pub(crate) struct Input {
 pub(crate) async fn submit(
     State(app): State<AppState>,
     Confirmed(who): Confirmed,
+    meter: Meter,
     CsrfForm(input): CsrfForm<Input>,
 ) -> Result<Response, XrpcError> {
+    meter.count_account_call("/account/authenticator", who.account.id)?;
     match totp::confirm(&app, &who.account, &input.code).await {
         Ok(codes) => {
             tracing::info!(did = %who.account.did, "an authenticator app was set up");

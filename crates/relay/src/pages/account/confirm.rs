@@ -103,8 +103,10 @@ pub(crate) struct Answer {
 pub(crate) async fn finish(
     State(app): State<AppState>,
     who: SignedIn,
+    meter: Meter,
     CsrfJson(input): CsrfJson<Answer>,
 ) -> Result<Response, XrpcError> {
+    meter.count_login(who.account.did.as_str())?;
     let account = passkey::finish_authentication(&app, &input.ceremony, &input.answer).await?;
     if account.id != who.account.id {
         return Err(XrpcError::unauthorized("AuthenticationRequired", "This passkey belongs to another account"));

@@ -10,7 +10,10 @@ use serde::Deserialize;
 use super::shell::{Confirmed, Done, Section, Shell, back};
 use crate::account::change_handle;
 use crate::error::XrpcError;
+use crate::identity::fetch::FetchError;
+use crate::identity::handle::HandleFault;
 use crate::limits::Meter;
+use crate::pages::texts::AccountTexts;
 use crate::pages::{CsrfForm, Frame, SignedIn};
 use crate::state::AppState;
 
@@ -106,12 +109,39 @@ async fn check(who: &SignedIn, handle: &Handle) -> Check {
     let did = &who.account.did;
     let t = &who.visitor.frame().t.account;
     let (dns, https) = who.visitor.app.identity.look_for_handle(handle).await;
-    let finding = |found: Result<common::Did, String>| match found {
+    let finding = |found: Result<common::Did, HandleFault>| match found {
         Ok(found) if found == *did => Finding { is_good: true, is_other: false, text: t.handle_found.to_owned() },
         Ok(found) => Finding { is_good: false, is_other: true, text: (t.handle_found_other)(found.as_str()) },
-        Err(reason) => Finding { is_good: false, is_other: false, text: reason },
+        Err(fault) => Finding { is_good: false, is_other: false, text: in_words(&fault, t) },
     };
     Check { record: format!("_atproto.{handle}"), dns: finding(dns), https: finding(https) }
+}
+
+/// Says why nothing was found, and what may be the matter.
+fn in_words(fault: &HandleFault, t: &AccountTexts) -> String {
+    match fault {
+        HandleFault::Slow => t.found_slow.to_owned(),
+        HandleFault::Tld(tld) => (t.found_tld)(tld),
+        HandleFault::NoRecord(name) => (t.found_no_record)(name),
+        HandleFault::OtherRecord(name) => (t.found_other_record)(name),
+        HandleFault::SeveralRecords(name) => (t.found_several_records)(name),
+        HandleFault::Dns(failure) => (t.found_dns_failed)(&failure.to_string()),
+        HandleFault::Status { status, .. } => (t.found_status)(status.as_str()),
+        HandleFault::NotADid { place, .. } => (t.found_no_did)(place),
+        HandleFault::Fetch(FetchError::UnknownHost { host, .. }) => (t.found_no_host)(host),
+        HandleFault::Fetch(FetchError::PrivateAddress { host }) => (t.found_private)(host),
+        HandleFault::Fetch(FetchError::Timeout { .. }) => t.found_slow.to_owned(),
+        HandleFault::Fetch(FetchError::Redirect { .. }) => t.found_redirect.to_owned(),
+        HandleFault::Fetch(FetchError::Connect { cause, .. } | FetchError::Interrupted { cause, .. }) => {
+            (t.found_no_connection)(cause)
+        }
+        HandleFault::Fetch(
+            err @ (FetchError::BadUrl { .. }
+            | FetchError::NotHttps { .. }
+            | FetchError::TooLarge { .. }
+            | FetchError::HtmlPage { .. }),
+        ) => (t.found_no_connection)(&err.to_string()),
+    }
 }
 
 #[derive(Deserialize)]
@@ -165,7 +195,17 @@ pub(crate) async fn submit(
 
 #[cfg(test)]
 mod tests {
-    use super::bare;
+    use super::{HandleFault, bare, in_words};
+    use crate::pages::Language;
+
+    #[test]
+    fn what_was_found_is_said_in_the_language_of_the_page() {
+        let fault = HandleFault::NoRecord("_atproto.example.com".to_owned());
+        let [english, german] =
+            [Language::English, Language::German].map(|language| in_words(&fault, &language.texts().account));
+        assert_eq!(english, "There is no TXT record at _atproto.example.com.");
+        assert_eq!(german, "Unter _atproto.example.com gibt es keinen TXT-Eintrag.");
+    }
 
     #[test]
     fn what_people_copy_along_is_taken_off() {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::shell::{Confirmed, Done, DoneParams, Nothing, Section, Shell, back, day};
 use crate::error::XrpcError;
+use crate::limits::Meter;
 use crate::pages::{CsrfForm, CsrfJson, Frame, SignedIn};
 use crate::second_factor::{self, FactorError, passkey};
 use crate::state::AppState;
@@ -90,8 +91,10 @@ async fn page(who: &SignedIn, done: Option<Done>, status: StatusCode, problem: O
 pub(crate) async fn begin_passkey(
     State(app): State<AppState>,
     Confirmed(who): Confirmed,
+    meter: Meter,
     CsrfJson(Nothing {}): CsrfJson<Nothing>,
 ) -> Result<Json<Value>, XrpcError> {
+    meter.count_account_call("/account/passkeys/begin", who.account.id)?;
     let begun = passkey::begin_registration(&app, &who.account).await?;
     Ok(Json(json!({ "ceremony": begun.ceremony, "options": begun.options })))
 }
@@ -107,8 +110,10 @@ pub(crate) struct NewPasskey {
 pub(crate) async fn finish_passkey(
     State(app): State<AppState>,
     Confirmed(who): Confirmed,
+    meter: Meter,
     CsrfJson(input): CsrfJson<NewPasskey>,
 ) -> Result<Json<Value>, XrpcError> {
+    meter.count_account_call("/account/passkeys/finish", who.account.id)?;
     passkey::finish_registration(&app, &who.account, &input.ceremony, &input.name, &input.answer).await?;
     tracing::info!(did = %who.account.did, "a passkey was added");
     Ok(Json(json!({ "next": "/account/security?done=passkey-added" })))

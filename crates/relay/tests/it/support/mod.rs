@@ -5,6 +5,8 @@ mod app;
 mod app_site;
 mod appview;
 mod audit;
+#[path = "../../../src/second_factor/test_authenticator.rs"]
+mod authenticator;
 mod browser;
 mod client;
 mod crawler;
@@ -38,6 +40,7 @@ pub(crate) use app::{App, Odd, Tokens, key, sign};
 pub(crate) use app_site::{AppSite, CALLBACK, key_set};
 pub(crate) use appview::{AppView, Asked, REPORTS};
 pub(crate) use audit::{audit, read_export};
+pub(crate) use authenticator::Authenticator;
 pub(crate) use browser::{Browser, Page as BrowserPage};
 pub(crate) use client::{Client, Reply};
 pub(crate) use crawler::Crawler;
