@@ -195,6 +195,9 @@ class Internet:
                    "--pid-file="]
         command += ["--bind-interfaces", "--interface=lo", "--except-interface=none", "--local=/#/"]
         command += [f"--listen-address={address}" for address in [*RESOLVERS, RESOLVER6]]
+        # The domain's own DNS server, as a record that dnsmasq has no words for: type 2, NS.
+        server = b"\x02ns\x07example\x03net\x00"
+        command += [f"--dns-rr=example.net,2,{server.hex()}", f"--address=/ns.example.net/{RESOLVERS[2]}"]
         for name, host in NAMES.items():
             command += [f"--address=/{name}/{address}" for address in HOSTS[host] if address]
         return command
