@@ -14,6 +14,7 @@ mod cancel;
 mod clock;
 mod crash;
 mod crawlers;
+mod discretion;
 mod disk;
 mod doctor;
 mod email;

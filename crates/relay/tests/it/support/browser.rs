@@ -12,6 +12,8 @@ pub(crate) struct Browser {
     client: Client,
     origin: String,
     cookies: BTreeMap<String, String>,
+    /// Where it has been, and where it was led to.
+    pub(crate) addresses: Vec<String>,
     pub(crate) language: &'static str,
 }
 
@@ -24,7 +26,13 @@ pub(crate) struct Page {
 impl Browser {
     pub(crate) fn new(pds: &TestPds) -> Self {
         let origin = format!("http://localhost:{}", pds.address().port());
-        Self { client: Client::without_redirects(pds.url()), origin, cookies: BTreeMap::new(), language: "en" }
+        Self {
+            client: Client::without_redirects(pds.url()),
+            origin,
+            cookies: BTreeMap::new(),
+            addresses: Vec::new(),
+            language: "en",
+        }
     }
 
     pub(crate) fn cookie(&self, name: &str) -> Option<&str> {
@@ -44,6 +52,8 @@ impl Browser {
     /// Sends a request, and keeps the cookies of its answer.
     pub(crate) async fn send(&mut self, path: &str, request: reqwest::RequestBuilder) -> Page {
         let reply = self.client.send(request).await;
+        self.addresses.push(path.to_owned());
+        self.addresses.extend(reply.headers.get(LOCATION).map(|location| location.to_str().unwrap().to_owned()));
         for header in reply.headers.get_all(SET_COOKIE) {
             let pair = header.to_str().unwrap().split(';').next().unwrap();
             let (name, value) = pair.split_once('=').unwrap();
