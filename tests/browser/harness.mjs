@@ -102,9 +102,9 @@ export class Server {
 }
 
 /** Starts the browser. */
-export async function startBrowser() {
+export async function startBrowser(flags = []) {
   const executablePath = process.env.EZPDS_CHROMIUM ?? '/usr/bin/chromium'
-  return chromium.launch({ executablePath, args: FLAGS })
+  return chromium.launch({ executablePath, args: [...FLAGS, ...flags] })
 }
 
 /** Opens a window of its own: no cookies, nothing remembered. Whatever a page logs as an error fails the test. */

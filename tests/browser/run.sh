@@ -20,6 +20,7 @@ has_node() {
 has_node || { echo "SKIP browser: node 20.15 or later with npm is not installed"; exit 77; }
 [ -x "${EZPDS_CHROMIUM:-/usr/bin/chromium}" ] ||
   { echo "SKIP browser: ${EZPDS_CHROMIUM:-/usr/bin/chromium} is not there (Debian: apt-get install chromium)"; exit 77; }
+command -v openssl >/dev/null || { echo "SKIP browser: openssl is not installed"; exit 77; }
 
 if [ -z "${EZPDS_RELAY:-}" ]; then
   (cd "$root" && cargo build --release --locked --bin relay) || exit 1

@@ -218,6 +218,7 @@ mod tests {
             plc_url: "http://localhost:2582".into(),
             data_dir: PathBuf::from("data"),
             admin_password: None,
+            settings: Vec::new(),
         };
         Config::dev(&options).unwrap().identity.handle_domains
     }

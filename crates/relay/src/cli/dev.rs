@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::CliError;
+use super::source::{SetArg, parse_set};
 use crate::account::operator;
 use crate::clock::SystemClock;
 use crate::config::{Config, DevOptions, Secret};
@@ -36,6 +37,9 @@ pub struct DevArgs {
     /// Print one line of JSON with the addresses and accounts when the server is ready
     #[arg(long)]
     pub json_ready: bool,
+    /// Set a setting, such as accounts.invite_required=true or network.extra_root_certificates=ca.pem; may be repeated
+    #[arg(long, value_name = "SETTING=VALUE", value_parser = parse_set)]
+    pub set: Vec<SetArg>,
     /// Make no test accounts
     #[arg(long)]
     pub no_accounts: bool,
@@ -80,6 +84,7 @@ pub(super) async fn run(args: &DevArgs) -> Result<(), CliError> {
         plc_url: plc_url.clone(),
         data_dir: data_dir.clone(),
         admin_password: Some(Secret::new(ADMIN_PASSWORD)),
+        settings: args.set.iter().map(SetArg::to_override).collect(),
     })
     .map_err(|errors| CliError::Config { errors, hints: Vec::new() })?;
     let _log = super::start_log(&config.logging);

@@ -31,7 +31,13 @@ pub struct SetArg {
     value: String,
 }
 
-fn parse_set(text: &str) -> Result<SetArg, String> {
+impl SetArg {
+    pub(super) fn to_override(&self) -> Override {
+        Override { flag: format!("--set {}", self.path), path: self.path.clone(), value: self.value.clone() }
+    }
+}
+
+pub(super) fn parse_set(text: &str) -> Result<SetArg, String> {
     let (path, value) = text.split_once('=').ok_or("write it as setting=value, such as limits.blob_upload=50MB")?;
     Ok(SetArg { path: path.trim().to_owned(), value: value.to_owned() })
 }
@@ -44,11 +50,7 @@ impl ConfigSourceArgs {
 
     /// Loads the configuration as [`ConfigSourceArgs::load`] does, with the flags that a verb has besides.
     pub fn load_with(&self, env: Vec<(String, String)>, flags: &[Override]) -> Result<Loaded, CliError> {
-        let mut overrides: Vec<_> = self
-            .set
-            .iter()
-            .map(|SetArg { path, value }| Override { flag: format!("--set {path}"), path: path.clone(), value: value.clone() })
-            .collect();
+        let mut overrides: Vec<_> = self.set.iter().map(SetArg::to_override).collect();
         if let Some(dir) = &self.data_dir {
             overrides.push(Override { flag: "--data-dir".to_owned(), path: "data.dir".to_owned(), value: dir.clone() });
         }

@@ -133,6 +133,8 @@ pub struct DevOptions {
     pub data_dir: PathBuf,
     /// The admin password, if the admin API is wanted.
     pub admin_password: Option<Secret>,
+    /// Settings that are to be other than what suits development.
+    pub settings: Vec<Override>,
 }
 
 impl Config {
@@ -181,6 +183,7 @@ impl Config {
             fixed("network.resolve_record_lexicons", "false"),
             fixed("limits.rate_limits", "false"),
         ]);
+        sources.add_overrides(&options.settings);
         let (mut config, _) = Self::read(sources)?;
         // These need not be text, nor be read back from it.
         config.secrets.master_key = MasterKeySource::DataDir(options.data_dir.join("master.key"));

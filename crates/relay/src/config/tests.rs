@@ -347,6 +347,7 @@ fn a_development_server_is_offline_and_open() {
         plc_url: "http://localhost:2582".to_owned(),
         data_dir: "/tmp/dev data".into(),
         admin_password: None,
+        settings: Vec::new(),
     };
     let config = Config::dev(&options).unwrap();
     assert_eq!(config.server.public_url.as_str(), "http://localhost:2583");

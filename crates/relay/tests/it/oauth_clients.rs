@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{App, AppSite, Browser, CALLBACK, Dns, TestPds, Tokens, key, key_set};
+use crate::support::{App, AppSite, Browser, CALLBACK, Dns, Odd, TestPds, Tokens, key, key_set};
 
 const SCOPE: &str = "atproto transition:generic";
 const SESSION: &str = "com.atproto.server.getSession";
@@ -86,6 +86,33 @@ async fn an_assertion_is_of_this_app_for_this_server_fresh_and_used_once() {
     // The key of the proofs is another one.
     let same = App::new(&pds, &id, CALLBACK).with_assertion_key(key(1), "one").with_key(key(1));
     assert_eq!(same.post(&pds, "/oauth/par", &same.request(SCOPE)).await.summary(), "400 invalid_dpop_proof");
+}
+
+/// The official library repeats a request that needs another nonce as it was but for the proof. Its users could not sign in:
+/// the assertion was used up by the attempt whose nonce was refused.
+#[tokio::test]
+async fn an_assertion_is_not_used_up_by_a_request_that_needs_another_nonce() {
+    let (pds, site) = start().await;
+    let alice = pds.create_account("alice").await;
+    let id = site.publish_confidential(METADATA, &key(1), "one");
+    let app = App::new(&pds, &id, CALLBACK).with_assertion_key(key(1), "one");
+    let now = common::Clock::seconds(pds.clock());
+    let twice = async |path: &str, form: &[(&str, &str)]| {
+        let assertion = app.assertion(now, &json!({}));
+        let mut form = form.to_vec();
+        form.push(("client_assertion", &assertion));
+        form.push(("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"));
+        app.set_nonce(None);
+        let first = app.post_with_proof(path, &form, &app.proof("POST", path, None, &Odd::default())).await;
+        assert_eq!(first.summary(), "400 use_dpop_nonce", "{path}");
+        app.post_with_proof(path, &form, &app.proof("POST", path, None, &Odd::default())).await
+    };
+    let pushed = twice("/oauth/par", &app.request(SCOPE)).await;
+    assert_eq!(pushed.status, 201, "{}", pushed.text());
+    let code = app.code(&pds, &alice, SCOPE).await;
+    let tokens = Tokens::of(&twice("/oauth/token", &app.redemption(&code)).await.good().json());
+    let form = [("client_id", &*id), ("grant_type", "refresh_token"), ("refresh_token", &*tokens.refresh)];
+    twice("/oauth/token", &form).await.good();
 }
 
 #[tokio::test]

@@ -25,9 +25,10 @@ const MAX_BYTES: usize = 2048;
 
 pub(crate) async fn handler(State(app): State<AppState>, headers: HeaderMap, form: OauthForm) -> Result<Response, OauthError> {
     let client_id = form.required("client_id")?;
+    // First, for an app that needs another nonce sends the same assertion again.
+    let proof = dpop::check(&app, &headers, &Method::POST, "/oauth/par", None)?;
     let client = app.oauth.clients.find(client_id, false).await?;
     let auth = client::authenticate(&app, &form, &client).await?;
-    let proof = dpop::check(&app, &headers, &Method::POST, "/oauth/par", None)?;
     let mut request = check(&form, &client, auth)?;
     let said = form.bounded("dpop_jkt", 128)?;
     request.key_thumbprint = match (proof, said) {

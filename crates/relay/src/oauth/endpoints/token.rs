@@ -52,6 +52,10 @@ struct Sender {
 /// Finds out who calls. `known` is the session that they come for.
 async fn sender(app: &App, headers: &HeaderMap, form: &OauthForm, known: Option<&OauthSession>) -> Result<Sender, OauthError> {
     let client_id = form.required("client_id")?;
+    // First, for an app that needs another nonce sends the same assertion again.
+    let proof = dpop::check(app, headers, &Method::POST, "/oauth/token", None)?.ok_or_else(|| {
+        OauthError::new(Refusal::InvalidDpopProof, "The request has no DPoP header: tokens of this server are bound to a key")
+    })?;
     // Of an app without keys there is nothing to check, so its users stay signed in while its metadata cannot be had.
     let is_public =
         known.is_some_and(|session| !session.request.auth.is_confidential() && session.request.client.id == client_id);
@@ -61,9 +65,6 @@ async fn sender(app: &App, headers: &HeaderMap, form: &OauthForm, known: Option<
         let registered = app.oauth.clients.find(client_id, false).await?;
         client::authenticate(app, form, &registered).await?
     };
-    let proof = dpop::check(app, headers, &Method::POST, "/oauth/token", None)?.ok_or_else(|| {
-        OauthError::new(Refusal::InvalidDpopProof, "The request has no DPoP header: tokens of this server are bound to a key")
-    })?;
     check_other_key(&auth, Some(&proof.key_thumbprint))?;
     Ok(Sender { client_id: client_id.to_owned(), auth, key_thumbprint: proof.key_thumbprint })
 }

@@ -120,6 +120,7 @@ impl TestPds {
             plc_url: format!("http://localhost:{}", self.plc.port()),
             data_dir: self.dir.path().join("data"),
             admin_password: Some(Secret::new(ADMIN_PASSWORD)),
+            settings: Vec::new(),
         })
         .unwrap();
         (self.configure)(&mut config);
