@@ -7,6 +7,7 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{Error, PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -47,6 +48,18 @@ pub fn verify(password: &str, stored: &str) -> Result<bool, PasswordError> {
     if stored.starts_with('$') { verify_argon2id(password, stored) } else { verify_scrypt(password, stored) }
 }
 
+/// Hashes an app password as the official PDS stores it: under a salt that follows from the DID, so that it can be looked up.
+pub fn official_app_password_hash(did: &str, password: &str) -> String {
+    let salt = HEXLOWER.encode(&Sha256::digest(did)[..16]);
+    let hash = HEXLOWER.encode(&*scrypt_hash(password, &salt));
+    format!("{salt}:{hash}")
+}
+
+/// Tells whether `stored` has the form in which the official PDS stores passwords and app passwords.
+pub fn is_official_form(stored: &str) -> bool {
+    parse_scrypt(stored).is_ok()
+}
+
 /// Tells whether `stored` should be replaced by a fresh [`hash`] at the next login, because it is of another form or cost.
 pub fn needs_rehash(stored: &str) -> bool {
     let current = parse_argon2id(stored).map(|(_, params)| (params.m_cost(), params.t_cost(), params.p_cost()));
@@ -79,17 +92,25 @@ fn verify_argon2id(password: &str, stored: &str) -> Result<bool, PasswordError> 
     }
 }
 
-fn verify_scrypt(password: &str, stored: &str) -> Result<bool, PasswordError> {
+fn parse_scrypt(stored: &str) -> Result<(&str, Vec<u8>), PasswordError> {
     let (salt, expected) = stored.split_once(':').ok_or(PasswordError::Format)?;
     if salt.is_empty() || salt.len() > MAX_SCRYPT_SALT_CHARS || expected.len() != 2 * SCRYPT_BYTES {
         return Err(PasswordError::Format);
     }
-    let expected = HEXLOWER.decode(expected.as_bytes()).map_err(|_| PasswordError::Format)?;
+    Ok((salt, HEXLOWER.decode(expected.as_bytes()).map_err(|_| PasswordError::Format)?))
+}
+
+fn verify_scrypt(password: &str, stored: &str) -> Result<bool, PasswordError> {
+    let (salt, expected) = parse_scrypt(stored)?;
+    Ok(scrypt_hash(password, salt).ct_eq(expected.as_slice()).into())
+}
+
+fn scrypt_hash(password: &str, salt: &str) -> Zeroizing<[u8; SCRYPT_BYTES]> {
     let params = scrypt::Params::new(SCRYPT_LOG_N, SCRYPT_R, SCRYPT_P).expect("the parameters are within scrypt's limits");
-    let mut found = Zeroizing::new([0; SCRYPT_BYTES]);
+    let mut hash = Zeroizing::new([0; SCRYPT_BYTES]);
     // The official PDS hands scrypt the salt's hexadecimal text, not the bytes that it stands for.
-    scrypt::scrypt(password.as_bytes(), salt.as_bytes(), &params, &mut found[..]).expect("64 bytes are a valid length");
-    Ok(found.ct_eq(expected.as_slice()).into())
+    scrypt::scrypt(password.as_bytes(), salt.as_bytes(), &params, &mut hash[..]).expect("64 bytes are a valid length");
+    hash
 }
 
 #[cfg(test)]
@@ -115,6 +136,17 @@ mod tests {
         assert_eq!(verify("correct horse", stored), Ok(true));
         assert_eq!(verify("wrong horse", stored), Ok(false));
         assert!(needs_rehash(stored));
+    }
+
+    #[test]
+    fn app_passwords_of_the_official_pds_are_found_by_their_hash() {
+        let stored = official_app_password_hash("did:plc:ewvi7nxzyoun6zhxrhs64oiz", "abcd-2345-wxyz-mnop");
+        assert!(
+            stored.starts_with("099e4ea96cd62c05a232331859d20c97:f08922e4a0bef09ee571aff2675d2a75e87780e17b1aa9b35e"),
+            "{stored}"
+        );
+        assert!(is_official_form(&stored) && !is_official_form(&hash("x", [5; 16])));
+        assert_eq!(verify("abcd-2345-wxyz-mnop", &stored), Ok(true));
     }
 
     #[test]

@@ -15,6 +15,7 @@
 //!   [`plc_directory`]: the did:plc directory of `relay dev`.
 
 mod account;
+mod adopt;
 mod auth;
 mod backup;
 mod blob;

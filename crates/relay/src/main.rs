@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::Rotate(args) => cli::main_rotate(&args),
         Command::Backup(args) => cli::main_backup(&args),
         Command::Restore(args) => cli::main_restore(&args),
+        Command::Adopt(args) => cli::main_adopt(&args),
         Command::Verify(args) => cli::main_verify(&args),
         Command::Doctor(args) => cli::main_doctor(&args),
         Command::Service(args) => cli::main_service(&args),

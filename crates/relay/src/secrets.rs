@@ -17,13 +17,21 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::store::email_token::Purpose;
-use crate::store::{Db, StoreError, WriteFailed, meta};
+use crate::store::{BatchTx, Db, StoreError, WriteFailed, meta};
 
 /// The opened secrets of the server.
 pub(crate) struct Secrets {
     master: MasterKey,
     rotation_key: SigningKey,
     jwt_secret: Zeroizing<[u8; 32]>,
+    adopted_jwt_secret: Option<AdoptedJwtSecret>,
+}
+
+/// What the session tokens were signed with of the server whose accounts were adopted (`relay adopt`).
+pub(crate) struct AdoptedJwtSecret {
+    pub(crate) secret: Zeroizing<Vec<u8>>,
+    /// No token that was signed later is one of that server.
+    pub(crate) until_seconds: i64,
 }
 
 /// Why a secret could not be opened.
@@ -45,6 +53,7 @@ pub(crate) const ROTATION_KEY: &str = "plc_rotation_key";
 /// The rotation key that takes the place of the one above when all DIDs name it.
 pub(crate) const NEXT_ROTATION_KEY: &str = "plc_rotation_key_next";
 const JWT_SECRET: &str = "jwt_secret";
+const ADOPTED_JWT_SECRET: &str = "adopted_jwt_secret";
 
 impl std::fmt::Debug for Secrets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -58,7 +67,8 @@ impl Secrets {
         let rotation_key = open_or_make(db, &master, ROTATION_KEY).await?;
         let rotation_key = SigningKey::from_bytes(Curve::K256, &rotation_key).map_err(SecretError::Key)?;
         let jwt_secret = open_or_make(db, &master, JWT_SECRET).await?;
-        Ok(Arc::new(Self { master, rotation_key, jwt_secret }))
+        let adopted_jwt_secret = open_adopted(db, &master).await?;
+        Ok(Arc::new(Self { master, rotation_key, jwt_secret, adopted_jwt_secret }))
     }
 
     /// Returns the key that signs did:plc operations for accounts of this server.
@@ -68,6 +78,22 @@ impl Secrets {
 
     pub(crate) fn jwt_secret(&self) -> &[u8] {
         &*self.jwt_secret
+    }
+
+    pub(crate) fn adopted_jwt_secret(&self) -> Option<&AdoptedJwtSecret> {
+        self.adopted_jwt_secret.as_ref()
+    }
+
+    /// Keeps what another server signed session tokens with until now; the next start takes them.
+    pub(crate) fn keep_adopted_jwt_secret(&self, tx: &BatchTx<'_>, secret: &str) -> Result<(), StoreError> {
+        let until_seconds = tx.now_millis() / 1000;
+        let value = Zeroizing::new([&until_seconds.to_be_bytes(), secret.as_bytes()].concat());
+        meta::set(tx, ADOPTED_JWT_SECRET, &seal::seal(&self.master, ADOPTED_JWT_SECRET, &value, crate::random::bytes()))
+    }
+
+    /// Puts another key in the place of the server's rotation key; the next start has it.
+    pub(crate) fn keep_rotation_key(&self, tx: &BatchTx<'_>, key: &SigningKey) -> Result<(), StoreError> {
+        meta::set(tx, ROTATION_KEY, &self.seal_server_key(ROTATION_KEY, key))
     }
 
     /// Returns a secret for one purpose.
@@ -177,6 +203,13 @@ fn open_32(master: &MasterKey, context: &str, sealed: &[u8]) -> Result<Zeroizing
     let opened = seal::open(master, context, sealed).map_err(SecretError::Sealed)?;
     let bytes: [u8; 32] = opened.as_slice().try_into().map_err(|_| SecretError::Length)?;
     Ok(Zeroizing::new(bytes))
+}
+
+async fn open_adopted(db: &Db, master: &MasterKey) -> Result<Option<AdoptedJwtSecret>, SecretError> {
+    let Some(sealed) = db.read(|conn| meta::find(conn, ADOPTED_JWT_SECRET)).await? else { return Ok(None) };
+    let opened = seal::open(master, ADOPTED_JWT_SECRET, &sealed).map_err(SecretError::Sealed)?;
+    let (until_seconds, secret) = opened.split_first_chunk().ok_or(SecretError::Length)?;
+    Ok(Some(AdoptedJwtSecret { secret: Zeroizing::new(secret.to_vec()), until_seconds: i64::from_be_bytes(*until_seconds) }))
 }
 
 async fn open_or_make(db: &Db, master: &MasterKey, name: &'static str) -> Result<Zeroizing<[u8; 32]>, SecretError> {

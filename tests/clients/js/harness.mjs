@@ -124,6 +124,36 @@ class Network {
     await this.follower.resume()
   }
 
+  /** The folder of the server's data. */
+  get dataDir() {
+    return path.join(this.#folder, 'data')
+  }
+
+  /** Ends the server and leaves its data and the directory. */
+  async stopServer() {
+    this.follower.expectClose()
+    const gone = once(this.#server, 'exit')
+    this.#server.kill('SIGTERM')
+    await within(STOP_MS, 'the server to end after SIGTERM', gone)
+  }
+
+  /** Starts `relay` with these arguments in the place of a server that was stopped, on its address. */
+  async startInstead(args) {
+    this.official = false
+    const bind = `127.0.0.1:${new URL(this.pds).port}`
+    this.#server = spawn(path.resolve(process.env.EZPDS_RELAY), [...args, '--bind', bind], { stdio: ['ignore', 'inherit', 'inherit'] })
+    const up = async () => {
+      for (;;) {
+        const health = await fetch(`${this.pds}/xrpc/_health`).catch(() => null)
+        if (health?.ok) return
+        assert.equal(this.#server.exitCode, null, 'the server ended')
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+    }
+    await within(START_MS, 'the server to answer', up())
+    await this.follower.resume()
+  }
+
   /** Picks the answer to expect; a difference from the reference PDS is written down where it matters. */
   expect({ ours, official }) {
     return this.official ? official : ours

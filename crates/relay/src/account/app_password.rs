@@ -55,11 +55,13 @@ impl From<AppPasswordError> for XrpcError {
 
 /// Returns the hash by which an app password is known; `None` for text that is none.
 pub(super) fn hash(did: &Did, password: &str) -> Option<String> {
-    if !has_form(password) {
-        return None;
-    }
-    let password = password.trim().to_ascii_lowercase();
+    let password = normalized(password)?;
     Some(HEXLOWER.encode(&Sha256::digest(format!("{did} {password}"))))
+}
+
+/// Returns an app password as it was given out; `None` for text that is none.
+pub(super) fn normalized(password: &str) -> Option<String> {
+    has_form(password).then(|| password.trim().to_ascii_lowercase())
 }
 
 /// Whether a text has the form of an app password.

@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use common::Did;
 use crypto::password::{self, PasswordError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zeroize::Zeroizing;
@@ -81,6 +82,12 @@ impl Passwords {
             })
         });
         verdict.await?.map_err(PasswordsError::Stored)
+    }
+
+    /// Hashes an app password as the official PDS stores it; see [`password::official_app_password_hash`].
+    pub(crate) async fn hash_official_app_password(&self, did: &Did, password: &str) -> Result<String, PasswordsError> {
+        let (did, password) = (did.clone(), Zeroizing::new(password.to_owned()));
+        self.run(move || password::official_app_password_hash(did.as_str(), &password)).await
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordsError> {

@@ -21,6 +21,7 @@ use crate::error::XrpcError;
 use crate::second_factor::{self, FactorError, Method};
 use crate::state::{App, AppState};
 use crate::store::account::{self, Account, Status};
+use crate::store::app_password::AppPassword;
 use crate::store::session::{self, RefreshToken};
 use crate::store::{AccountId, BatchTx, StoreError, WriteFailed, app_password as stored_app_password};
 
@@ -222,7 +223,10 @@ async fn try_log_in(app: &AppState, attempt: LoginAttempt<'_>) -> Result<Session
                 return Ok(Err(wrong));
             }
             if let Some((old, new)) = &proof.new_hash {
-                account::replace_password_hash(tx, id, old, new)?;
+                match &proof.app_password {
+                    Some(_) => stored_app_password::replace_hash(tx, id, old, new)?,
+                    None => account::replace_password_hash(tx, id, old, new)?,
+                }
             }
             // A session of an account that was taken down is not remembered, and so cannot be renewed.
             if taken_down {
@@ -293,21 +297,14 @@ async fn prove(app: &App, account: Option<&Account>, password: &str) -> Result<O
     // App passwords go first, because looking one up costs next to nothing; none can be an account's own password by chance.
     let mut stored = None;
     if let Some(account) = account {
-        let hash = app_password::hash(&account.did, password);
-        let read = |conn: &rusqlite::Connection| {
-            let app_password = match hash {
-                Some(hash) => stored_app_password::find_by_hash(conn, account.id, &hash)?,
-                None => None,
-            };
-            Ok::<_, StoreError>((app_password, account::password_hash(conn, account.id)?))
-        };
-        let (app_password, password_hash) = app.db.read(read).await?;
         // An account that was taken down has no use for apps.
-        if let Some(found) = app_password.filter(|_| matches!(account.status, Status::Active | Status::Deactivated)) {
+        if matches!(account.status, Status::Active | Status::Deactivated)
+            && let Some((found, new_hash)) = find_app_password(app, account, password).await?
+        {
             let scope = app_password::scope(&found);
-            return Ok(Some(Proof { scope, app_password: Some(found.name), hash: None, new_hash: None }));
+            return Ok(Some(Proof { scope, app_password: Some(found.name), hash: None, new_hash }));
         }
-        stored = password_hash;
+        stored = app.db.read(|conn| account::password_hash(conn, account.id)).await?;
     }
     let hash = stored.clone();
     let new_hash = match app.passwords.verify(password, stored.clone()).await? {
@@ -316,6 +313,29 @@ async fn prove(app: &App, account: Option<&Account>, password: &str) -> Result<O
         Verdict::RightWithNewHash(new) => stored.map(|old| (old, new)),
     };
     Ok(Some(Proof { scope: Scope::Access, app_password: None, hash, new_hash }))
+}
+
+/// Finds the app password that a text is, and what shall take the place of its hash.
+async fn find_app_password(
+    app: &App,
+    account: &Account,
+    password: &str,
+) -> Result<Option<(AppPassword, Option<(String, String)>)>, SessionError> {
+    let Some(text) = app_password::normalized(password) else { return Ok(None) };
+    let Some(hash) = app_password::hash(&account.did, &text) else { return Ok(None) };
+    let id = account.id;
+    let read = |conn: &rusqlite::Connection| {
+        let found = stored_app_password::find_by_hash(conn, id, &hash)?;
+        let may_be_official = found.is_none() && stored_app_password::has_official(conn, id)?;
+        Ok::<_, StoreError>((found, may_be_official))
+    };
+    let (found, may_be_official) = app.db.read(read).await?;
+    if found.is_some() || !may_be_official {
+        return Ok(found.map(|found| (found, None)));
+    }
+    let official = app.passwords.hash_official_app_password(&account.did, &text).await?;
+    let found = app.db.read(|conn| stored_app_password::find_by_hash(conn, id, &official)).await?;
+    Ok(found.map(|found| (found, Some((official, hash)))))
 }
 
 /// Checks in the transaction that begins a session what was found before it: whoever takes the account down or changes a

@@ -98,7 +98,7 @@ pub(super) async fn authenticate(parts: &Parts, app: &AppState, scopes: &[Scope]
 
 async fn session(app: &AppState, bearer: &str, scopes: &[Scope]) -> Result<(Account, Scope), XrpcError> {
     let service = &app.config.identity.service_did;
-    let claims = token::verify_access(app.secrets.jwt_secret(), service, bearer, app.clock.seconds());
+    let claims = token::verify_access(&app.secrets, service, bearer, app.clock.seconds());
     let claims = claims.map_err(|err| apps::explain(app, bearer).unwrap_or(err))?;
     if !scopes.contains(&claims.scope) {
         return Err(bad_scope());
@@ -168,7 +168,7 @@ impl<const ALLOW_EXPIRED: bool> FromRequestParts<AppState> for RefreshAuth<ALLOW
             Credentials::Bearer(bearer) => {
                 let service = &app.config.identity.service_did;
                 let now = app.clock.seconds();
-                let claims = token::verify_refresh(app.secrets.jwt_secret(), service, bearer, now, ALLOW_EXPIRED)?;
+                let claims = token::verify_refresh(&app.secrets, service, bearer, now, ALLOW_EXPIRED)?;
                 let jti = claims.jti.clone().ok_or_else(bad_scope)?;
                 Ok(Self { claims, jti })
             }

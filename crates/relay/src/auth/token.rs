@@ -5,6 +5,7 @@ use crypto::jwt::{self, JwtError, Unverified};
 use serde::{Deserialize, Serialize};
 
 use crate::error::XrpcError;
+use crate::secrets::Secrets;
 
 /// How long an access token is good for.
 pub(crate) const ACCESS_SECONDS: i64 = 120 * 60;
@@ -76,8 +77,8 @@ pub(crate) fn refresh(
 }
 
 /// Verifies an access token: signature, kind, audience and time. Its scope is for the caller to check.
-pub(crate) fn verify_access(secret: &[u8], service: &Did, token: &str, now_seconds: i64) -> Result<Claims, XrpcError> {
-    let claims = verify(secret, service, token, ACCESS_TYP)?;
+pub(crate) fn verify_access(secrets: &Secrets, service: &Did, token: &str, now_seconds: i64) -> Result<Claims, XrpcError> {
+    let claims = verify(secrets, service, token, ACCESS_TYP)?;
     if claims.scope == Scope::Refresh {
         return Err(bad_scope());
     }
@@ -87,13 +88,13 @@ pub(crate) fn verify_access(secret: &[u8], service: &Did, token: &str, now_secon
 
 /// Verifies a refresh token. With `allow_expired` its time does not matter, for signing out.
 pub(crate) fn verify_refresh(
-    secret: &[u8],
+    secrets: &Secrets,
     service: &Did,
     token: &str,
     now_seconds: i64,
     allow_expired: bool,
 ) -> Result<Claims, XrpcError> {
-    let claims = verify(secret, service, token, REFRESH_TYP)?;
+    let claims = verify(secrets, service, token, REFRESH_TYP)?;
     if claims.scope != Scope::Refresh || claims.jti.is_none() {
         return Err(bad_scope());
     }
@@ -119,10 +120,11 @@ fn check_time(claims: &Claims, now_seconds: i64) -> Result<(), XrpcError> {
     Ok(())
 }
 
-fn verify(secret: &[u8], service: &Did, token: &str, typ: &str) -> Result<Claims, XrpcError> {
+fn verify(secrets: &Secrets, service: &Did, token: &str, typ: &str) -> Result<Claims, XrpcError> {
     let unverified = Unverified::parse(token).map_err(|err| invalid().with_cause(err))?;
     let found = unverified.header().typ.clone();
-    let claims: Claims = unverified.verify_hs256(secret).map_err(|err| invalid().with_cause(err))?;
+    let own = unverified.verify_hs256(secrets.jwt_secret());
+    let claims: Claims = own.or_else(|err| adopted(secrets, token).ok_or(err)).map_err(|err| invalid().with_cause(err))?;
     // Of our own tokens, one of the other kind; everything else has failed above.
     if found.as_deref() != Some(typ) {
         return Err(bad_scope());
@@ -131,4 +133,12 @@ fn verify(secret: &[u8], service: &Did, token: &str, typ: &str) -> Result<Claims
         return Err(invalid());
     }
     Ok(claims)
+}
+
+/// Returns the claims of a token that the server signed whose accounts were adopted, before they were: it ends by itself, and no
+/// longer afterwards than any token lasts.
+fn adopted(secrets: &Secrets, token: &str) -> Option<Claims> {
+    let adopted = secrets.adopted_jwt_secret()?;
+    let claims: Claims = Unverified::parse(token).ok()?.verify_hs256(&adopted.secret).ok()?;
+    (claims.iat <= adopted.until_seconds && claims.exp.saturating_sub(claims.iat) <= REFRESH_SECONDS).then_some(claims)
 }

@@ -4,6 +4,7 @@
 //! arguments and configuration, 1 for all other failures.
 
 pub mod account;
+pub mod adopt;
 pub mod backup;
 pub mod code;
 pub mod config;
@@ -65,6 +66,8 @@ pub enum Command {
     Backup(backup::BackupArgs),
     /// Make a data folder from a backup
     Restore(restore::RestoreArgs),
+    /// Take over the data folder of the official PDS, with all its accounts; without --yes, say what would come of it
+    Adopt(adopt::AdoptArgs),
     /// Ask a running server whether it is well; for container health checks
     Health(health::HealthArgs),
 }
@@ -134,6 +137,11 @@ pub fn main_backup(args: &backup::BackupArgs) -> ExitCode {
 /// Runs `relay restore`.
 pub fn main_restore(args: &restore::RestoreArgs) -> ExitCode {
     finish(in_runtime(restore::run(args, &process_env())))
+}
+
+/// Runs `relay adopt`.
+pub fn main_adopt(args: &adopt::AdoptArgs) -> ExitCode {
+    finish_looking(in_runtime(adopt::run(args, process_env())))
 }
 
 /// Runs `relay doctor`.
@@ -247,6 +255,8 @@ mod tests {
             "relay backup now",
             "relay backup list s3://bucket/pds --s3-endpoint https://s3.example.com --json",
             "relay restore /mnt/backup --into /d --at 2026-05-01T12:00:00Z --passphrase-file /p --move-to https://b.example",
+            "relay adopt /pds",
+            "relay adopt /pds --yes --env-file /pds/pds.env --blobs /blobs --data-dir /d --write-config relay.toml --json",
             "relay health --url http://127.0.0.1:2583",
             "relay status --json",
             "relay status --watch --data-dir /d",

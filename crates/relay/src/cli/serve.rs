@@ -5,10 +5,11 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::{CliError, ConfigSourceArgs};
+use crate::adopt;
 use crate::config::{Loaded, Override};
 use crate::server::Server;
 use crate::service_manager;
-use crate::state::AppState;
+use crate::state::{AppState, StartError};
 
 /// The arguments of `relay serve`.
 #[derive(Debug, Clone, Default, Args)]
@@ -49,6 +50,12 @@ pub(super) async fn run(loaded: Loaded) -> Result<(), CliError> {
     }
     let public_url = loaded.config.server.public_url.as_str().to_owned();
     let app = AppState::open(loaded.config, Arc::default()).await?;
+    if adopt::is_unfinished(&app.db).await.map_err(StartError::from)? {
+        return Err(CliError::Failed {
+            problem: "The accounts of another server were begun to be taken over, and not all are here.".into(),
+            remedy: "Run `relay adopt` again, as before: it goes on where it was.".into(),
+        });
+    }
     let server = Server::start(app)?;
     tracing::info!(public_url, addresses = ?server.addresses(), version = env!("CARGO_PKG_VERSION"), "the server is up");
     service_manager::ready(server.app());

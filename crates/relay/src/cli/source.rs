@@ -50,7 +50,21 @@ impl ConfigSourceArgs {
 
     /// Loads the configuration as [`ConfigSourceArgs::load`] does, with the flags that a verb has besides.
     pub fn load_with(&self, env: Vec<(String, String)>, flags: &[Override]) -> Result<Loaded, CliError> {
-        let mut overrides: Vec<_> = self.set.iter().map(SetArg::to_override).collect();
+        self.load_over(env, &[], flags)
+    }
+
+    /// Loads the configuration as [`ConfigSourceArgs::load_with`] does; what only `defaults` say, they say.
+    pub(super) fn load_over(
+        &self,
+        env: Vec<(String, String)>,
+        defaults: &[Override],
+        flags: &[Override],
+    ) -> Result<Loaded, CliError> {
+        // Flags outweigh the environment, and these must not.
+        let is_in_env =
+            |path: &str| config::find_setting(path).is_some_and(|setting| env.iter().any(|(name, _)| *name == setting.env()));
+        let mut overrides: Vec<_> = defaults.iter().filter(|default| !is_in_env(&default.path)).cloned().collect();
+        overrides.extend(self.set.iter().map(SetArg::to_override));
         if let Some(dir) = &self.data_dir {
             overrides.push(Override { flag: "--data-dir".to_owned(), path: "data.dir".to_owned(), value: dir.clone() });
         }

@@ -86,7 +86,7 @@ impl Outcome {
         }
     }
 
-    fn of(report: &Report) -> Self {
+    pub(super) fn of(report: &Report) -> Self {
         match report.worst() {
             None | Some(Severity::Notice) => Self::Sound,
             Some(Severity::Warning) => Self::Warnings,
@@ -116,7 +116,7 @@ pub(super) async fn run(args: &VerifyArgs, env: Vec<(String, String)>) -> Result
     Ok(Outcome::of(&report))
 }
 
-async fn verify_folder(args: &VerifyArgs, config: &Config, stop: &CancellationToken) -> Result<Report, CliError> {
+pub(super) async fn verify_folder(args: &VerifyArgs, config: &Config, stop: &CancellationToken) -> Result<Report, CliError> {
     let bar: Arc<dyn Progress + Send> =
         if !args.json && std::io::stderr().is_terminal() { Arc::new(Bar::new()) } else { Arc::new(Silent) };
     let (dir, master) = (config.data.dir.clone(), config.secrets.master_key.clone());
@@ -187,7 +187,7 @@ impl From<SourceError> for CliError {
     }
 }
 
-fn print(args: &VerifyArgs, report: &Report) -> Result<(), CliError> {
+pub(super) fn print(args: &VerifyArgs, report: &Report) -> Result<(), CliError> {
     let mut out = std::io::stdout().lock();
     if args.json {
         writeln!(out, "{}", serde_json::to_string(report).map_err(std::io::Error::from)?)?;

@@ -52,7 +52,7 @@ pub use self::{
     metrics::Metrics,
     network::{ExtraRoots, Network, UpstreamBounds},
     notices::{Notices, Pace},
-    official::{Hint, hints},
+    official::{Counterpart, Hint, counterpart, hints},
     origin::Origin,
     reader::{Effective, Shown},
     registry::{Default as SettingDefault, Kind, Official, SECTIONS, SETTINGS, Setting, find as find_setting},

@@ -74,16 +74,29 @@ pub fn hints(env: impl IntoIterator<Item = (String, String)>) -> Vec<Hint> {
 }
 
 fn instead(name: &str, value: &str, env: &BTreeMap<String, String>) -> Option<String> {
-    let counterpart = |setting: &&Setting| setting.official.is_some_and(|official| official.name == name);
-    if let Some(setting) = SETTINGS.iter().find(counterpart) {
-        if env.contains_key(&setting.env()) {
-            return None;
-        }
-        let converted = if setting.secret { "(the same value)".to_owned() } else { convert(setting, value) };
-        return Some(format!("{}={converted}", setting.env()));
+    match counterpart(name, value)? {
+        Counterpart::Setting(setting, _) if env.contains_key(&setting.env()) => None,
+        Counterpart::Setting(setting, _) if setting.secret => Some(format!("{}=(the same value)", setting.env())),
+        Counterpart::Setting(setting, value) => Some(format!("{}={value}", setting.env())),
+        Counterpart::None(reason) => Some(format!("not needed: {reason}")),
     }
-    let (_, reason) = WITHOUT_SETTING.iter().find(|(official, _)| *official == name)?;
-    Some(format!("not needed: {reason}"))
+}
+
+/// What does here what a variable of the official PDS does there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Counterpart {
+    /// A setting, with this value.
+    Setting(&'static Setting, String),
+    /// Nothing, for this reason.
+    None(&'static str),
+}
+
+/// Returns what does the same as a variable of the official PDS; `None` when it has no such variable.
+pub fn counterpart(name: &str, value: &str) -> Option<Counterpart> {
+    if let Some(setting) = SETTINGS.iter().find(|setting| setting.official.is_some_and(|official| official.name == name)) {
+        return Some(Counterpart::Setting(setting, convert(setting, value)));
+    }
+    WITHOUT_SETTING.iter().find(|(official, _)| *official == name).map(|(_, reason)| Counterpart::None(reason))
 }
 
 fn convert(setting: &Setting, value: &str) -> String {

@@ -19,7 +19,7 @@ use crate::secrets::Secrets;
 /// How long an access token is good for.
 pub(crate) const ACCESS_SECONDS: i64 = 60 * 60;
 const TYP: &str = "at+jwt";
-const REFRESH_PREFIX: &str = "ref-";
+pub(crate) const REFRESH_PREFIX: &str = "ref-";
 
 /// The secrets that tokens are made with.
 pub(crate) struct TokenSecrets {

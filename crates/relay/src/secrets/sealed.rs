@@ -35,8 +35,9 @@ pub(crate) struct Sealed {
 
 /// Visits every sealed value.
 pub(crate) fn each(conn: &Connection, mut visit: impl FnMut(Sealed) -> Result<(), StoreError>) -> Result<(), StoreError> {
-    let mut statement = conn.prepare("SELECT key, value FROM meta WHERE key IN (?1, ?2, ?3)")?;
-    let mut rows = statement.query(params![ROTATION_KEY, JWT_SECRET, super::NEXT_ROTATION_KEY])?;
+    let mut statement = conn.prepare("SELECT key, value FROM meta WHERE key IN (?1, ?2, ?3, ?4)")?;
+    let names = params![ROTATION_KEY, JWT_SECRET, super::NEXT_ROTATION_KEY, super::ADOPTED_JWT_SECRET];
+    let mut rows = statement.query(names)?;
     while let Some(row) = rows.next()? {
         let name: String = row.get(0)?;
         visit(Sealed { context: name.clone(), place: Place::Meta(name), bytes: row.get(1)?, account: None })?;

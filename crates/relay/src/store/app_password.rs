@@ -51,6 +51,19 @@ pub(crate) fn find_by_hash(conn: &Connection, account: AccountId, hash: &str) ->
     Ok(conn.prepare_cached(sql)?.query_row(params![account.0, hash], from_row).optional()?)
 }
 
+/// Whether an account has app passwords whose hash is in the official PDS's form.
+pub(crate) fn has_official(conn: &Connection, account: AccountId) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM app_password WHERE account = ?1 AND instr(password_hash, ':') LIMIT 1";
+    Ok(conn.prepare_cached(sql)?.exists([account.0])?)
+}
+
+/// Puts `hash` in the place of `old`, unless the app password is gone.
+pub(crate) fn replace_hash(conn: &Connection, account: AccountId, old: &str, hash: &str) -> Result<(), StoreError> {
+    let sql = "UPDATE app_password SET password_hash = ?3 WHERE account = ?1 AND password_hash = ?2";
+    conn.prepare_cached(sql)?.execute(params![account.0, old, hash])?;
+    Ok(())
+}
+
 pub(crate) fn find(conn: &Connection, account: AccountId, name: &str) -> Result<Option<AppPassword>, StoreError> {
     let sql = "SELECT name, privileged, created_at FROM app_password WHERE account = ?1 AND name = ?2";
     Ok(conn.prepare_cached(sql)?.query_row(params![account.0, name], from_row).optional()?)

@@ -91,6 +91,17 @@ pub(crate) fn after(conn: &Connection, cursor: i64, most: i64) -> Result<(i64, O
     Ok(conn.prepare_cached(sql)?.query_row([cursor, most], |row| Ok((row.get(0)?, row.get(1)?)))?)
 }
 
+/// Returns the highest `seq` that is stored and not above `most`, or zero.
+pub(crate) fn last_seq_up_to(conn: &Connection, most: i64) -> Result<i64, StoreError> {
+    let stored: Option<i64> = conn.query_row("SELECT max(seq) FROM event WHERE seq <= ?1", [most], |row| row.get(0))?;
+    Ok(stored.unwrap_or(0))
+}
+
+/// Notes that events up to `seq` were sent, and are not here.
+pub(crate) fn begin_after(conn: &Connection, seq: i64) -> Result<(), StoreError> {
+    meta::set(conn, PRUNED_THROUGH, &seq.max(pruned_through(conn)?).to_be_bytes())
+}
+
 fn pruned_through(conn: &Connection) -> Result<i64, StoreError> {
     let mark = meta::find(conn, PRUNED_THROUGH)?;
     let mark =

@@ -32,6 +32,14 @@ pub(crate) struct Accounts {
     rotation_key: Option<String>,
 }
 
+impl Accounts {
+    /// Expects of each DID a handle and a signing key.
+    pub(crate) fn new(accounts: Vec<(Did, Option<String>, String)>, rotation_key: Option<String>) -> Self {
+        let expected = |(did, handle, key)| Expected { did, handle, signing_key: Some(key) };
+        Self { accounts: accounts.into_iter().map(expected).collect(), rotation_key }
+    }
+}
+
 /// Reads what the DIDs of active accounts, or of one, have to say.
 pub(crate) fn expected(conn: &Connection, master: &MasterKey, only: Option<&Did>) -> Result<Accounts, StoreError> {
     let open = |context: &str, sealed: &[u8]| -> Option<String> {

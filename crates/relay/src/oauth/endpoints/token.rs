@@ -18,7 +18,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::answer;
 use super::par::check_other_key;
-use crate::oauth::token::{ACCESS_SECONDS, AccessClaims, Confirmation, RefreshToken};
+use crate::oauth::token::{ACCESS_SECONDS, AccessClaims, Confirmation, REFRESH_PREFIX, RefreshToken};
 use crate::oauth::{ClientAuth, OauthError, OauthForm, Refusal, authorize, client, dpop};
 use crate::state::{App, AppState};
 use crate::store::BatchTx;
@@ -127,7 +127,11 @@ async fn redeem(app: &App, headers: &HeaderMap, form: &OauthForm) -> Result<Resp
 async fn refresh(app: &App, headers: &HeaderMap, form: &OauthForm) -> Result<Response, OauthError> {
     let unknown =
         || OauthError::invalid_grant("The refresh token is not known: it is of another server, or its session has ended");
-    let token = app.oauth.tokens.read_refresh(form.required("refresh_token")?).ok_or_else(unknown)?;
+    let text = form.required("refresh_token")?;
+    let token = match app.oauth.tokens.read_refresh(text) {
+        Some(token) => token,
+        None => adopted(app, text).await?.ok_or_else(unknown)?,
+    };
     let known = app.db.read(|conn| oauth_session::find(conn, &token.session)).await?.ok_or_else(unknown)?;
     let sender = sender(app, headers, form, Some(&known)).await?;
     let expanded_scope = authorize::expand_again(app, &known).await;
@@ -178,6 +182,17 @@ async fn refresh(app: &App, headers: &HeaderMap, form: &OauthForm) -> Result<Res
         .await?;
     let (session, account) = renewed?;
     tokens(app, &session, &account)
+}
+
+/// Finds the session of a refresh token that the server gave whose accounts were adopted; it is the first of that session here.
+async fn adopted(app: &App, text: &str) -> Result<Option<RefreshToken>, OauthError> {
+    // A code is none.
+    if !text.starts_with(REFRESH_PREFIX) {
+        return Ok(None);
+    }
+    let digest = authorize::digest(text);
+    let session = app.db.read(|conn| oauth_session::find_by_code(conn, &digest)).await?;
+    Ok(session.map(|session| RefreshToken { session: session.id, count: 0 }))
 }
 
 /// Returns the account of a session, or why it may not be used.

@@ -49,7 +49,8 @@ CREATE INDEX refresh_token_next ON refresh_token (next_id) WHERE next_id IS NOT 
 CREATE TABLE app_password (
   account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
   name TEXT NOT NULL,
-  -- SHA-256, since app passwords are random and so not to be guessed.
+  -- SHA-256, since app passwords are random and so not to be guessed. Those that the official PDS gave out have its form,
+  -- `salt:scrypt`, until they are used.
   password_hash TEXT NOT NULL,
   privileged INTEGER NOT NULL,
   created_at INTEGER NOT NULL,
@@ -178,7 +179,8 @@ CREATE TABLE oauth_session (
   scope TEXT NOT NULL,
   expanded_scope TEXT NOT NULL,
   device TEXT,
-  -- SHA-256 of the code. It stays, for a code that comes twice ends the session.
+  -- SHA-256 of the code. It stays, for a code that comes twice ends the session. Of a session that was adopted, that of the
+  -- refresh token which the official PDS gave.
   code_digest BLOB NOT NULL UNIQUE,
   -- Thumbprint of the key that tokens are bound to; null until the code was redeemed.
   key_thumbprint TEXT,
