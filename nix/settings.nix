@@ -201,4 +201,9 @@ in
     ping_interval = setting duration "How often the ping URL is opened.";
     disk_free_below = setting size "Less room on the disk than this is a problem.";
   };
+
+  update = {
+    source = setting text "The index of releases; `relay update` does nothing under NixOS but tell of them.";
+    public_key = setting text "The public key of minisign that releases have to be signed with.";
+  };
 }

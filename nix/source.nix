@@ -30,6 +30,7 @@ let
     ../crates/repo-engine/fuzz
     ../docs/CONFIG.md
     ../docs/INSTALL.md
+    ../release/sign
     ../tests/lexicons/methods.json
   ];
 

@@ -23,6 +23,8 @@ pub enum DataDirError {
 
 /// Name of the database in the folder.
 pub(crate) const DATABASE: &str = "relay.sqlite";
+/// Name of the file whose lock the process holds that has the folder.
+pub(crate) const LOCK: &str = "relay.lock";
 
 /// A data folder that this process has to itself, until it is dropped.
 #[derive(Debug)]
@@ -36,7 +38,7 @@ impl DataDir {
     pub(crate) fn open(path: &Path) -> Result<Self, DataDirError> {
         let failed = |source| DataDirError::Io { path: path.to_owned(), source };
         make_private_dir(path).map_err(failed)?;
-        let lock = private_file().truncate(false).open(path.join("relay.lock")).map_err(failed)?;
+        let lock = private_file().truncate(false).open(path.join(LOCK)).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
             Err(fs::TryLockError::WouldBlock) => Err(DataDirError::InUse { path: path.to_owned() }),

@@ -27,6 +27,7 @@ use crate::error::{ErrorName, XrpcError};
 use crate::limits::{self, RateLimits};
 use crate::state::AppState;
 use crate::tls::proxy_headers;
+use crate::update::probation;
 use crate::{oauth, pages};
 
 /// Puts the layers over `routes`. The last one that is added is the first that a request meets.
@@ -44,6 +45,7 @@ pub(crate) fn apply(routes: Router<AppState>, app: &AppState) -> Router<AppState
         Some(limits) => routes.layer(from_fn_with_state(limits, limits::layer)),
         None => routes,
     };
+    let routes = routes.layer(from_fn_with_state(app.clone(), probation::layer));
     let routes = routes.layer(from_fn_with_state(app.clone(), oauth::give_nonce));
     routes
         .layer(from_fn_with_state(app.clone(), pages::guard))

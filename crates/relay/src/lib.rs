@@ -10,6 +10,7 @@
 //! - `pages`: what people see in their browser.
 //! - `second_factor`: what signing in takes besides the password, and passkeys.
 //! - [`tls`]: certificates and how connections begin with them.
+//! - `update`: a new version of the program, and the way back.
 //! - `backup`: copies of everything, and the way back.
 //! - `store`: SQLite. `tasks`: periodic work. `telemetry`, `status`, `notice`: how the operator sees and hears how it goes.
 //!   [`plc_directory`]: the did:plc directory of `relay dev`.
@@ -52,6 +53,7 @@ mod store;
 mod tasks;
 mod telemetry;
 pub mod tls;
+mod update;
 mod verify;
 mod web;
 mod well_known;

@@ -27,6 +27,8 @@ fn main() -> ExitCode {
         Command::Doctor(args) => cli::main_doctor(&args),
         Command::Service(args) => cli::main_service(&args),
         Command::Status(args) => cli::main_status(&args),
+        Command::Update(args) => cli::main_update(&args),
+        Command::Rehearse(args) => cli::main_rehearse(&args),
         Command::Health(args) => cli::main_health(&args),
     }
 }

@@ -86,6 +86,10 @@ impl Server {
         crate::tasks::start(&app, &listeners);
         let control = (app.clone(), app.config.data.dir.clone(), app.stop.clone());
         listeners.spawn(async move { crate::control::serve(control.0, &control.1, control.2).await });
+        let watched = app.clone();
+        listeners.spawn(async move {
+            watched.stop.run_until_cancelled(watched.probation.expire()).await;
+        });
         listeners.close();
         Self { app, addresses, connections, listeners }
     }

@@ -29,6 +29,7 @@ use crate::tasks::registry::Tasks;
 use crate::telemetry::Telemetry;
 use crate::tls::proxy_headers::Told;
 use crate::tls::{CertificateStatus, Tls};
+use crate::update::probation::Probation;
 
 /// The parts of the server; cheap to clone.
 #[derive(Clone, Debug)]
@@ -63,6 +64,7 @@ pub struct App {
     pub(crate) tasks: Tasks,
     pub(crate) crawlers: Crawlers,
     pub(crate) telemetry: Telemetry,
+    pub(crate) probation: Probation,
     /// Cancelled when the server stops.
     pub(crate) stop: CancellationToken,
     /// Held for as long as anything here lives.
@@ -179,6 +181,7 @@ impl AppState {
             tasks: Tasks::default(),
             crawlers: Crawlers::default(),
             telemetry: Telemetry::new(db.stats(), clock.millis()),
+            probation: Probation::open(&config.data.dir),
             config,
             clock,
             db,

@@ -71,7 +71,7 @@ async fn gather(args: &DoctorArgs, env: Vec<(String, String)>) -> Result<Facts, 
     let identity = crate::identity::open(&config, Arc::clone(&clock) as _).map_err(|err| failed(format!("{err}.")))?;
     let mail = Mailer::open(&config, Arc::clone(&clock) as _).map_err(|err| failed(format!("{err}.")))?;
     let known = ask(args, env, config.data.dir.join("relay.sqlite").exists()).await;
-    Ok(probe::gather(&config, &identity, &mail, &clock, known).await)
+    Ok(Box::pin(probe::gather(&config, &identity, &mail, &clock, known)).await)
 }
 
 /// Asks the server for its accounts, or reads them when none runs.

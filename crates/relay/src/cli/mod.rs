@@ -12,12 +12,14 @@ pub mod dev;
 pub mod doctor;
 mod error;
 pub mod health;
+pub mod rehearse;
 pub mod restore;
 pub mod rotate;
 pub mod serve;
 pub mod service;
 mod source;
 pub mod status;
+pub mod update;
 pub mod verify;
 
 use std::{
@@ -68,8 +70,13 @@ pub enum Command {
     Restore(restore::RestoreArgs),
     /// Take over the data folder of the official PDS, with all its accounts; without --yes, say what would come of it
     Adopt(adopt::AdoptArgs),
+    /// Put a new version in the place of this one, and the old one back when the new one is not well
+    Update(update::UpdateArgs),
     /// Ask a running server whether it is well; for container health checks
     Health(health::HealthArgs),
+    /// Try this version on a copy of the database, for `relay update`
+    #[command(hide = true)]
+    Rehearse(rehearse::RehearseArgs),
 }
 
 /// Reads the arguments. `Err` is the exit code when there is nothing more to do: after `--help`, `--version` or a mistake,
@@ -160,6 +167,16 @@ fn finish_looking(result: Result<verify::Outcome, CliError>) -> ExitCode {
         Ok(outcome) => ExitCode::from(outcome.exit_code()),
         Err(err) => finish(Err(err)),
     }
+}
+
+/// Runs `relay update`.
+pub fn main_update(args: &update::UpdateArgs) -> ExitCode {
+    finish_looking(in_runtime(update::run(args, process_env())))
+}
+
+/// Runs `relay rehearse`.
+pub fn main_rehearse(args: &rehearse::RehearseArgs) -> ExitCode {
+    finish(rehearse::run(args, &mut io::stdout().lock()))
 }
 
 /// Runs `relay status`.
@@ -259,6 +276,10 @@ mod tests {
             "relay adopt /pds --yes --env-file /pds/pds.env --blobs /blobs --data-dir /d --write-config relay.toml --json",
             "relay health --url http://127.0.0.1:2583",
             "relay status --json",
+            "relay update --check --source /mnt/relay/index.json --key minisign.pub",
+            "relay update --watch 10s --patience 30s --without-backup --in-container --allow-downgrade",
+            "relay update --undo --with-data",
+            "relay rehearse /tmp/copy",
             "relay status --watch --data-dir /d",
         ] {
             assert!(parse(line.split(' ')).is_ok(), "{line}");
@@ -267,6 +288,7 @@ mod tests {
             "relay",
             "relay frobnicate",
             "relay serve --set limits.import",
+            "relay update --with-data",
             "relay dev --plc-url http://x --plc-bind 127.0.0.1:1",
         ] {
             assert_eq!(format!("{:?}", parse(line.split(' ')).unwrap_err()), format!("{:?}", ExitCode::from(2)), "{line}");

@@ -74,7 +74,7 @@ pub(super) fn run(args: &ServiceArgs, env: Vec<(String, String)>) -> Result<(), 
     }
 }
 
-fn manager() -> Result<Manager, CliError> {
+pub(super) fn manager() -> Result<Manager, CliError> {
     let systemd =
         || std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|dir| dir.join("systemctl").exists());
     if cfg!(target_os = "macos") {
@@ -90,7 +90,7 @@ fn manager() -> Result<Manager, CliError> {
     }
 }
 
-fn scope(env: &[(String, String)]) -> Result<Scope, CliError> {
+pub(super) fn scope(env: &[(String, String)]) -> Result<Scope, CliError> {
     if output("id", &["-u"])?.trim() == "0" {
         return Ok(Scope::System {
             user_exists: Command::new("id").arg("relay").output().is_ok_and(|known| known.status.success()),

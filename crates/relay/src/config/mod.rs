@@ -31,6 +31,7 @@ mod show;
 mod sources;
 mod suggest;
 mod tls;
+mod update;
 mod values;
 
 use std::{
@@ -63,9 +64,11 @@ pub use self::{
     show::show,
     sources::Override,
     tls::{Acme, CertificateFiles, DnsProvider, Tls, TlsMode},
+    update::Update,
     values::{DidKey, HandleDomain, IpRange, MailAddress, PublicUrl, ServiceUrl},
 };
 use self::{reader::Reader, sources::Sources};
+pub use crate::update::ReleaseKey;
 
 /// Everything that an operator can decide, valid.
 #[derive(Debug, Clone)]
@@ -98,6 +101,8 @@ pub struct Config {
     pub metrics: Metrics,
     /// How the operator hears that something broke.
     pub notices: Notices,
+    /// Where new versions are.
+    pub update: Update,
     /// The configuration as text, for backups: the file as it is, and what holds without its secrets.
     pub texts: ConfigTexts,
 }
@@ -222,6 +227,7 @@ impl Config {
             tls: Tls::read(from, &server),
             metrics: Metrics::read(from),
             notices: Notices::read(from),
+            update: Update::read(from),
             backup: Backup::read(from),
             server,
             data,

@@ -156,7 +156,7 @@ pub fn find(path: &str) -> Option<&'static Setting> {
 }
 
 /// The sections in the order of the documentation, each with what it is about.
-pub const SECTIONS: [(&str, &str); 14] = [
+pub const SECTIONS: [(&str, &str); 15] = [
     ("server", "Where the server listens, the name that the network knows it by, and what it tells visitors about itself."),
     (
         "tls",
@@ -191,6 +191,7 @@ pub const SECTIONS: [(&str, &str); 14] = [
         "How the operator hears that something broke, or is well again; only changes are told. Each channel that is set \
          gets every notice.",
     ),
+    ("update", "Where `relay update` finds new versions. docs/INSTALL.md tells how releases are made and signed."),
 ];
 
 const MAIL_TLS: Kind = Kind::Choice(&["implicit", "starttls", "none"]);
@@ -965,6 +966,20 @@ pub static SETTINGS: &[Setting] = &[
         Default::Value("1GiB"),
         "5GB",
         "Less room on the disk of data.dir than this is a problem.",
+    ),
+    Setting::new(
+        "update.source",
+        Kind::Text,
+        Default::Derived("what the program was built with, if anything"),
+        "https://releases.example.com/relay/index.json",
+        "The index of releases: a URL, or the path of a file. What it names lies beside it.",
+    ),
+    Setting::new(
+        "update.public_key",
+        Kind::Text,
+        Default::Derived("what the program was built with, if anything"),
+        "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3",
+        "The public key of minisign that releases have to be signed with. Nothing else is ever run.",
     ),
 ];
 

@@ -14,7 +14,7 @@ use crate::backup::{self, BackupReport, Backups, DrillReport, told};
 use crate::error::XrpcError;
 use crate::repo::Rebuilt;
 use crate::state::AppState;
-use crate::status::Status;
+use crate::status::{Health, Status};
 use crate::verify::mend::{self, FetchBlob, RebuildRepo};
 
 /// Serves operators until `stop` is cancelled.
@@ -41,6 +41,8 @@ pub(crate) async fn serve(app: AppState, data_dir: &Path, stop: CancellationToke
         .route("/repair/repo", post(rebuild_repo))
         .route("/repair/blob", post(fetch_blob))
         .route("/status", get(show_status))
+        .route("/health", get(show_health))
+        .route("/update/accept", post(accept_update))
         .route("/backup", get(backup_status).post(back_up))
         .route("/backup/drill", post(drill))
         .with_state(app);
@@ -87,6 +89,14 @@ async fn show_codes(State(app): State<AppState>, Json(input): Json<ShowCodes>) -
 
 async fn show_status(State(app): State<AppState>) -> Result<Json<Status>, XrpcError> {
     crate::status::collect(&app).await.map(Json)
+}
+
+async fn show_health(State(app): State<AppState>) -> Json<Health> {
+    Json(crate::status::deep(&app).await)
+}
+
+async fn accept_update(State(app): State<AppState>) -> Result<Json<()>, XrpcError> {
+    app.probation.lift().map(Json).map_err(XrpcError::internal)
 }
 
 async fn backup_status(State(app): State<AppState>) -> Result<Json<backup::Status>, XrpcError> {

@@ -37,6 +37,14 @@ pub(super) fn status(scope: &Scope) -> Vec<String> {
     control(scope, "print", &format!("/{LABEL}"))
 }
 
+pub(super) fn stop(scope: &Scope) -> Vec<String> {
+    control(scope, "bootout", &format!("/{LABEL}"))
+}
+
+pub(super) fn start(scope: &Scope) -> Vec<String> {
+    control(scope, "bootstrap", &format!(" '{}'", job_path(scope).display()))
+}
+
 pub(super) fn logs(scope: &Scope, follow: bool) -> Vec<String> {
     let path = log_path(scope).display().to_string();
     words(if follow { &["tail", "-n", "200", "-f"] } else { &["tail", "-n", "200"] }).into_iter().chain([path]).collect()
@@ -53,14 +61,14 @@ pub(super) fn install(service: &Service) -> Plan {
         plan.push(Step::Run(words(&["chown", USER, &log])));
     }
     // One that runs already is to take the new job.
-    plan.push(Step::Try(control(&service.scope, "bootout", &format!("/{LABEL}"))));
-    plan.push(Step::Write { path: path.clone(), text: job(service) });
-    plan.push(Step::Run(control(&service.scope, "bootstrap", &format!(" '{}'", path.display()))));
+    plan.push(Step::Try(stop(&service.scope)));
+    plan.push(Step::Write { path, text: job(service) });
+    plan.push(Step::Run(start(&service.scope)));
     plan
 }
 
 pub(super) fn uninstall(scope: &Scope) -> Plan {
-    vec![Step::Try(control(scope, "bootout", &format!("/{LABEL}"))), Step::Remove(job_path(scope))]
+    vec![Step::Try(stop(scope)), Step::Remove(job_path(scope))]
 }
 
 /// Returns the text of the job, launchd.plist(5).

@@ -10,7 +10,7 @@ mod systemd;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-pub(crate) use plan::{Plan, Step, StepError};
+pub(crate) use plan::{Plan, Step, StepError, ask};
 
 /// What runs services here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +59,34 @@ pub(crate) fn uninstall(manager: Manager, scope: &Scope) -> Plan {
     match manager {
         Manager::Systemd => systemd::uninstall(scope),
         Manager::Launchd => launchd::uninstall(scope),
+    }
+}
+
+/// Returns the command that tells which program the service runs; it fails, or names none, when there is no service.
+pub(crate) fn describe(manager: Manager, scope: &Scope) -> Vec<String> {
+    match manager {
+        Manager::Systemd => systemd::control(scope, &["show", NAME, "--property=ExecStart"]),
+        Manager::Launchd => launchd::status(scope),
+    }
+}
+
+/// Returns what ends the service's process, and waits until it has ended; the machine's next start brings it back.
+pub(crate) fn stop(manager: Manager, scope: &Scope) -> Vec<String> {
+    match manager {
+        Manager::Systemd => systemd::control(scope, &["stop", NAME]),
+        Manager::Launchd => launchd::stop(scope),
+    }
+}
+
+/// Returns what starts the service's process, and does not wait until it is up.
+pub(crate) fn start(manager: Manager, scope: &Scope) -> Plan {
+    match manager {
+        Manager::Systemd => vec![
+            // One that failed too often is not started again before this.
+            Step::Try(systemd::control(scope, &["reset-failed", NAME])),
+            Step::Run(systemd::control(scope, &["--no-block", "start", NAME])),
+        ],
+        Manager::Launchd => vec![Step::Run(launchd::start(scope))],
     }
 }
 

@@ -73,6 +73,17 @@ impl Step {
     }
 }
 
+/// Runs a command and returns what it says.
+pub(crate) fn ask(command: &[String]) -> Result<String, StepError> {
+    let [program, args @ ..] = command else { return Ok(String::new()) };
+    let output =
+        Command::new(program).args(args).output().map_err(|source| StepError::Start { command: command.join(" "), source })?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(StepError::Failed { command: command.join(" "), status: output.status })
+}
+
 /// Runs a command with this process's terminal.
 pub(crate) fn run(command: &[String]) -> Result<(), StepError> {
     let [program, args @ ..] = command else { return Ok(()) };

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use common::Clock as _;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{probe_read, probe_write};
 use crate::state::App;
@@ -14,10 +14,12 @@ use crate::telemetry::disk;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What was found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Health {
-    pub(crate) version: &'static str,
+    pub(crate) version: String,
+    /// When this process began to serve, in milliseconds since the epoch.
+    pub(crate) started_at: i64,
     /// Whether all parts without which people cannot write do their work.
     pub(crate) ok: bool,
     pub(crate) checks: Vec<Check>,
@@ -26,14 +28,14 @@ pub(crate) struct Health {
 }
 
 /// What was found of one part.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Check {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) ok: bool,
     /// Whether the server is of no use without it.
     pub(crate) required: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) message: Option<String>,
     pub(crate) duration_ms: u64,
 }
@@ -57,7 +59,8 @@ pub(crate) async fn deep(app: &App) -> Health {
     let (database_read, database_write, blobs, room, plc) = tokio::join!(database_read, database_write, blobs, room, plc);
     let checks = vec![database_read, database_write, blobs, room, plc];
     Health {
-        version: env!("CARGO_PKG_VERSION"),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at: app.telemetry.started_millis,
         ok: checks.iter().all(|check| check.ok || !check.required),
         checks,
         problems: app.notices.problems().into_iter().map(|problem| problem.topic).collect(),
@@ -68,7 +71,7 @@ async fn check(name: &'static str, required: bool, work: impl Future<Output = Re
     let begun = Instant::now();
     let result = tokio::time::timeout(PATIENCE, work).await.unwrap_or_else(|_| Err("it takes too long".to_owned()));
     let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Check { name, ok: result.is_ok(), required, message: result.err(), duration_ms }
+    Check { name: name.to_owned(), ok: result.is_ok(), required, message: result.err(), duration_ms }
 }
 
 async fn write_a_file(app: &App) -> Result<(), String> {
@@ -82,40 +85,5 @@ async fn write_a_file(app: &App) -> Result<(), String> {
     match tokio::task::spawn_blocking(write).await {
         Ok(written) => written.map_err(|err| err.to_string()),
         Err(err) => Err(err.to_string()),
-    }
-}
-
-/// Whether a request comes from this machine itself, and from no proxy on it.
-pub(crate) fn is_operator(peer: std::net::IpAddr, headers: &http::HeaderMap) -> bool {
-    let by_proxy = ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "forwarded", "via"];
-    let host = headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
-    let host = host.and_then(|host| host.parse::<http::uri::Authority>().ok());
-    let names_this_machine = host.is_none_or(|host| {
-        let host = host.host().trim_start_matches('[').trim_end_matches(']');
-        host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-    });
-    peer.to_canonical().is_loopback() && names_this_machine && by_proxy.iter().all(|name| !headers.contains_key(*name))
-}
-
-#[cfg(test)]
-mod tests {
-    use http::HeaderMap;
-
-    use super::*;
-
-    #[test]
-    fn a_proxy_on_this_machine_is_not_its_operator() {
-        let ask = |peer: &str, pairs: &[(&'static str, &'static str)]| {
-            let headers: HeaderMap =
-                pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-            is_operator(peer.parse().unwrap(), &headers)
-        };
-        assert!(ask("127.0.0.1", &[("host", "127.0.0.1:2583")]));
-        assert!(ask("::1", &[("host", "[::1]:2583")]));
-        assert!(ask("::ffff:127.0.0.1", &[("host", "localhost")]));
-        assert!(!ask("192.0.2.1", &[("host", "localhost")]));
-        assert!(!ask("127.0.0.1", &[("host", "pds.example.com")]));
-        assert!(!ask("127.0.0.1", &[("host", "localhost"), ("x-forwarded-for", "127.0.0.1")]));
-        assert!(!ask("127.0.0.1", &[("host", "localhost"), ("via", "1.1 proxy")]));
     }
 }

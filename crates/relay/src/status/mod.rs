@@ -10,7 +10,7 @@ use std::path::Path;
 use common::Clock as _;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use health::{deep, is_operator};
+pub(crate) use health::{Health, deep};
 
 use self::milestone::{Milestone, Outcome};
 use crate::crawlers::Report;
@@ -162,7 +162,7 @@ fn per_second(count: u64, span_seconds: f64) -> f64 {
     if span_seconds > 0.0 { count as f64 / span_seconds } else { 0.0 }
 }
 
-async fn crawlers(app: &App) -> Result<Vec<CrawlerStatus>, XrpcError> {
+pub(crate) async fn crawlers(app: &App) -> Result<Vec<CrawlerStatus>, XrpcError> {
     let mut told = app.crawlers.all();
     let reports = app.db.read(crawler::list).await.map_err(XrpcError::from)?;
     let configured = app.config.services.crawlers.iter().map(|service| service.host().to_owned());

@@ -45,7 +45,7 @@ mod writer;
 
 pub(crate) use db::{Db, DbOptions, LogWatch, Synchronous};
 pub(crate) use event::Event;
-pub(crate) use migrate::check_schema;
+pub(crate) use migrate::{check_schema, rehearse};
 pub(crate) use stats::WriterStats;
 pub(crate) use writer::{BatchTx, WriteFailed, WritePermit};
 

@@ -38,7 +38,8 @@ use crate::secrets::Secrets;
 use crate::store::Db;
 
 /// What a certificate is about to do, for the operator.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CertificateStatus {
     /// The name, which may begin with `*.`.
     pub name: String,

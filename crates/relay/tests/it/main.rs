@@ -49,6 +49,7 @@ mod sync;
 mod takedown;
 mod tls;
 mod tls_dns;
+mod update;
 mod verify;
 mod writers;
 mod xrpc;

@@ -76,7 +76,8 @@ fn differ(one: &[IpAddr], other: &[IpAddr]) -> bool {
     [IpAddr::is_ipv4, IpAddr::is_ipv6].into_iter().any(|of_family| {
         let part = |all: &[IpAddr]| all.iter().copied().filter(of_family).collect::<Vec<_>>();
         let (one, other) = (part(one), part(other));
-        !(one.is_empty() && other.is_empty()) && !one.iter().any(|address| other.contains(address))
+        let common = one.iter().any(|address| other.contains(address));
+        !common && one.len() + other.len() > 0
     })
 }
 

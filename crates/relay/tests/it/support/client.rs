@@ -68,6 +68,11 @@ impl Client {
         self.try_send(self.http.post(format!("{}/xrpc/{nsid}", self.url)).json(body)).await
     }
 
+    /// Gets a path of a server that may be gone before it answers.
+    pub(crate) async fn try_get(&self, path: &str) -> Result<Reply, reqwest::Error> {
+        self.try_send(self.request("GET", path)).await
+    }
+
     pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Reply {
         self.try_send(request).await.unwrap()
     }
