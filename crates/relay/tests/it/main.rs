@@ -4,6 +4,7 @@
 
 mod account_pages;
 mod admin;
+mod adopt;
 mod api_doc;
 mod authorize;
 mod backlinks;
