@@ -73,8 +73,9 @@ pub(crate) async fn carry(request: Request<'_>) -> Result<Report, AdoptError> {
     let sequencer = folder.sequencer()?;
     report.last_seq = events::last_seq(&sequencer)?;
     let mut mark = begin(request, report.last_seq).await?;
+    report.was_finished = mark.finished_at.is_some();
     let mut dids = old::list(&accounts)?;
-    if mark.finished_at.is_some() {
+    if report.was_finished {
         // Accounts that came since, or went, are none of the old server's business any more.
         let again: HashSet<String> = mark.aside.iter().map(ToString::to_string).collect();
         dids.retain(|did| again.contains(did));
@@ -90,9 +91,9 @@ pub(crate) async fn carry(request: Request<'_>) -> Result<Report, AdoptError> {
         done += weight;
         progress(done, total);
     }
-    let first_time = mark.finished_at.is_none();
+    let first_time = !report.was_finished;
     if first_time {
-        report.events = keep_events(request, report.last_seq).await?;
+        report.events = keep_events(request, sequencer, report.last_seq).await?;
         whole(folder, &accounts, &dids, app.clock.millis(), &mut report)?;
     }
     folder.check_unchanged()?;
@@ -261,17 +262,18 @@ fn store(
 }
 
 /// Keeps the old server's last events, and notes that those before are gone. Returns how many are kept.
-async fn keep_events(request: Request<'_>, last_seq: i64) -> Result<u64, AdoptError> {
-    let Request { folder, app, .. } = request;
+async fn keep_events(request: Request<'_>, mut sequencer: Connection, last_seq: i64) -> Result<u64, AdoptError> {
+    let app = request.app;
     let since = app.clock.millis() - i64::try_from(app.config.limits.backfill.as_millis()).unwrap_or(i64::MAX);
-    let (first, _) = events::kept(&folder.sequencer()?, since)?;
+    let (first, _) = events::kept(&sequencer, since)?;
     let begins_after = first.map_or(last_seq, |first| first - 1);
     let known: i64 = app.db.read(move |conn| event::last_seq_up_to(conn, last_seq)).await?;
     app.db.write::<_, AdoptError>(move |tx| Ok(event::begin_after(tx, begins_after)?)).await?;
     let (mut after, mut kept) = (begins_after.max(known), 0);
     while after < last_seq {
-        let sequencer = folder.sequencer()?;
-        let some = app.db.write(move |tx| events::store_some(tx, &sequencer, after)).await?;
+        let job = move |tx: &mut BatchTx<'_>| Ok::<_, AdoptError>((events::store_some(tx, &sequencer, after)?, sequencer));
+        let (some, back) = app.db.write(job).await?;
+        sequencer = back;
         let Some((last, stored)) = some else { break };
         (after, kept) = (last, kept + stored);
     }

@@ -102,7 +102,7 @@ impl Folder {
             return Err(AdoptError::Missing { path: self.actors.clone(), variable: "ACTOR_STORE_DIRECTORY" });
         }
         for path in [&self.accounts, &self.sequencer] {
-            if let Some(pid) = holder(path) {
+            if let Some(Holder { pid }) = holder(path) {
                 return Err(AdoptError::InUse { path: path.clone(), pid });
             }
         }
@@ -125,7 +125,7 @@ impl Folder {
     /// Makes sure that the old server did not write since.
     pub(super) fn check_unchanged(&self) -> Result<(), AdoptError> {
         for path in [&self.accounts, &self.sequencer] {
-            if let Some(pid) = holder(path) {
+            if let Some(Holder { pid }) = holder(path) {
                 return Err(AdoptError::InUse { path: path.clone(), pid });
             }
         }
@@ -195,6 +195,11 @@ impl Folder {
         vec![of(blobs), of(&blobs.join("quarantine")), of(&blobs.join("blocks")), of(&blobs.join("blocks").join("quarantine"))]
     }
 
+    /// Whether it is known where the blobs are; in a bucket they cannot be read.
+    pub(crate) fn has_blobs(&self) -> bool {
+        self.blobs.is_some()
+    }
+
     /// Whether a path is in the folder.
     pub(crate) fn holds(&self, path: &Path) -> bool {
         // What is not there yet lies in what is.
@@ -257,15 +262,21 @@ fn escaped(path: &Path) -> String {
     path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23")
 }
 
-/// Returns the process that has a database open, if one has; its number is not known when it is in another container.
-fn holder(path: &Path) -> Option<Option<u32>> {
+/// A process that has a database open.
+struct Holder {
+    /// Its number, unless it is in another container.
+    pid: Option<u32>,
+}
+
+/// Returns the process that has a database open, if one has.
+fn holder(path: &Path) -> Option<Holder> {
     #[cfg(unix)]
     {
         use rustix::process::{Flock, FlockType, fcntl_getlk};
         let file = File::open(beside(path, "-shm")).ok()?;
         let wanted = Flock { start: OPEN_LOCK_AT, length: 1, ..Flock::from(FlockType::WriteLock) };
         let lock = fcntl_getlk(&file, &wanted).ok()??;
-        Some(lock.pid.and_then(|pid| u32::try_from(pid.as_raw_nonzero().get()).ok()))
+        Some(Holder { pid: lock.pid.and_then(|pid| u32::try_from(pid.as_raw_nonzero().get()).ok()) })
     }
     #[cfg(not(unix))]
     {

@@ -149,6 +149,9 @@ pub(super) fn read(conn: &Connection, did: &Did, key: &VerifyingKey, sink: impl 
         if !builder.push(&key, cid)? {
             return Err(Broken::NotCanonical.into());
         }
+        if cid.codec() != Codec::DagCbor {
+            return Err(bad("its CID is not of DAG-CBOR".to_owned()).into());
+        }
         let (block, made) = blocks.get(&cid)?;
         let named = blobs_of(&block).map_err(bad)?;
         let listed = listed(conn, did, path).map_err(Broken::Database)?;

@@ -31,6 +31,8 @@ pub(crate) struct Problem {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Report {
     pub(crate) accounts: u64,
+    /// Whether an earlier run had come to its end, so that only what it set aside was tried again.
+    pub(crate) was_finished: bool,
     /// Of the accounts, those that an earlier run took over.
     pub(crate) already_here: u64,
     /// Accounts that are not carried over.

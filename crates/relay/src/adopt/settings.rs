@@ -86,7 +86,6 @@ impl Correspondence {
         let mut text = String::new();
         let mut section = "";
         let data = crate::config::find_setting("data.dir").zip(data_dir);
-        let data = data.map(|(setting, dir)| (setting, dir)).into_iter();
         let settings = self.settings.iter().map(|(setting, _, value)| (*setting, value.as_str()));
         let mut all: Vec<_> = settings.chain(data).collect();
         all.sort_by_key(|(setting, _)| crate::config::SETTINGS.iter().position(|known| known.path == setting.path));
@@ -180,7 +179,33 @@ mod tests {
             ("PDS_PRIMARY_COLOR", "#00ff00"),
         ]);
         let found = correspond(&env);
-        insta::assert_snapshot!(found.toml(Some("/srv/relay"), false), @r#""#);
+        insta::assert_snapshot!(found.toml(Some("/srv/relay"), false), @r#"
+        [server]
+        public_url = "https://pds.example.com"
+        bind = ["0.0.0.0:3000", "[::]:3000"]
+
+        [data]
+        dir = "/srv/relay"
+
+        [identity]
+        did_cache_max = "86400000ms"
+
+        [accounts]
+        invite_required = false
+
+        [services]
+        crawlers = ["https://bsky.network", "https://relay.example"]
+
+        [mail]
+        url = "(as it was)"
+        from = "admin@example.com"
+
+        [limits]
+        blob_upload = "104857600"
+
+        [secrets]
+        admin_password = "(as it was)"
+        "#);
         let without: Vec<_> = found.without.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(without, ["PDS_PRIMARY_COLOR"]);
 

@@ -19,7 +19,6 @@ use crate::adopt::{self, AdoptError, Correspondence, EnvFile, Folder, Report, Se
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::state::AppState;
-use crate::verify::Silent;
 
 /// The arguments of `relay adopt`.
 #[derive(Debug, Clone, Args)]
@@ -63,9 +62,15 @@ pub(super) async fn run(args: &AdoptArgs, env: Vec<(String, String)>) -> Result<
     let config = args.source.load_over(env.clone(), &defaults, &[])?.config;
     let folder = Folder::open(&args.dir, &old, args.blobs.as_deref())?;
     check_secrets(args, &old)?;
+    if args.yes && !folder.has_blobs() {
+        return Err(CliError::Usage {
+            problem: "The blobs of the old server are in a bucket.".into(),
+            remedy: "Copy it to a folder, with `aws s3 sync` or `rclone`, and name that with --blobs.".into(),
+        });
+    }
     let mut report = if args.yes {
         check_agreement(&old, &config)?;
-        carry(args, &old, &folder, config.clone()).await?
+        Box::pin(carry(args, &old, &folder, config.clone())).await?
     } else {
         look(args, &old, &folder, &config).await?
     };
@@ -144,7 +149,8 @@ async fn look(args: &AdoptArgs, old: &EnvFile, folder: &Folder, config: &Config)
         })?;
         let mut found = crate::verify::Report::default();
         let url = config.server.public_url.as_str();
-        crate::verify::identity::check(&identity, url, &expected, &CancellationToken::new(), &Silent, &mut found).await;
+        let bar = verify::bar(args.json);
+        crate::verify::identity::check(&identity, url, &expected, &CancellationToken::new(), &*bar, &mut found).await;
         for finding in found.findings {
             report.add(Severity::Warning, finding.account.as_ref(), finding.sentence);
         }
@@ -175,7 +181,7 @@ async fn carry(args: &AdoptArgs, old: &EnvFile, folder: &Folder, config: Config)
 
 /// Verifies what was taken over, as `relay verify` does.
 async fn verify_adopted(args: &AdoptArgs, config: &Config) -> Result<crate::verify::Report, CliError> {
-    verify::verify_folder(&verify_args(args), config, &CancellationToken::new()).await
+    verify::verify_folder(&verify_args(args), config, &verify::until_asked_to_stop()).await
 }
 
 fn verify_args(args: &AdoptArgs) -> VerifyArgs {

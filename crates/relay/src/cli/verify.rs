@@ -98,12 +98,7 @@ impl Outcome {
 /// Runs the verb.
 pub(super) async fn run(args: &VerifyArgs, env: Vec<(String, String)>) -> Result<Outcome, CliError> {
     let config = args.source.load(env.clone())?.config;
-    let stop = CancellationToken::new();
-    let interrupted = stop.clone();
-    tokio::spawn(async move {
-        super::asked_to_stop().await;
-        interrupted.cancel();
-    });
+    let stop = until_asked_to_stop();
     let mut report = verify_folder(args, &config, &stop).await?;
     if args.repair && repair::can(&report) {
         if !args.json {
@@ -116,9 +111,24 @@ pub(super) async fn run(args: &VerifyArgs, env: Vec<(String, String)>) -> Result
     Ok(Outcome::of(&report))
 }
 
+/// Returns a token that is cancelled when the operator wants an end.
+pub(super) fn until_asked_to_stop() -> CancellationToken {
+    let stop = CancellationToken::new();
+    let interrupted = stop.clone();
+    tokio::spawn(async move {
+        super::asked_to_stop().await;
+        interrupted.cancel();
+    });
+    stop
+}
+
+/// Returns what shows how far it is, to people at a terminal.
+pub(super) fn bar(json: bool) -> Arc<dyn Progress + Send> {
+    if !json && std::io::stderr().is_terminal() { Arc::new(Bar::new()) } else { Arc::new(Silent) }
+}
+
 pub(super) async fn verify_folder(args: &VerifyArgs, config: &Config, stop: &CancellationToken) -> Result<Report, CliError> {
-    let bar: Arc<dyn Progress + Send> =
-        if !args.json && std::io::stderr().is_terminal() { Arc::new(Bar::new()) } else { Arc::new(Silent) };
+    let bar = bar(args.json);
     let (dir, master) = (config.data.dir.clone(), config.secrets.master_key.clone());
     let (args, stop_reading, progress) = (args.clone(), stop.clone(), Arc::clone(&bar));
     let identities = !args.no_identities;

@@ -105,7 +105,8 @@ fn convert(setting: &Setting, value: &str) -> String {
         Convert::Same => value.to_owned(),
         Convert::HostToUrl if value == "localhost" => "http://localhost:2583".to_owned(),
         Convert::HostToUrl => format!("https://{value}"),
-        Convert::PortToBind => format!("[::]:{value}"),
+        // A listener is of one family.
+        Convert::PortToBind => format!("0.0.0.0:{value},[::]:{value}"),
         Convert::Millis => format!("{value}ms"),
         Convert::Invert => (!matches!(value, "true" | "1")).to_string(),
     }

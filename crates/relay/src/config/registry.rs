@@ -97,7 +97,7 @@ pub(super) enum Convert {
     Same,
     /// A host name becomes an https URL.
     HostToUrl,
-    /// A port becomes an address on all interfaces.
+    /// A port becomes the addresses of all interfaces.
     PortToBind,
     /// Bare milliseconds get their unit.
     Millis,

@@ -45,6 +45,9 @@ pub(super) fn report(
     if more > 0 {
         writeln!(out, "... and {more} more of these.\n")?;
     }
+    if report.was_finished {
+        writeln!(out, "An earlier run has taken over everything but what it set aside; that was tried again.")?;
+    }
     counts(&mut out, args, report)?;
     writeln!(out, "\nNot carried over:")?;
     for line in NOT_CARRIED {
