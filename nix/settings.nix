@@ -40,6 +40,10 @@ in
     support_url = setting url "Link to where people find help.";
     privacy_policy_url = setting url "Link to the privacy policy.";
     terms_url = setting url "Link to the terms of service.";
+    terms_file = setting file "A text file with the terms of service, shown at /terms.";
+    privacy_policy_file = setting file "A text file with the privacy policy, shown at /privacy.";
+    show_account_count = setting types.bool "Whether the status page tells how many accounts there are.";
+    app_url = setting url "The app that people are sent to once they have an account.";
     contact_email = setting text "The operator's public address.";
     header_timeout = setting duration "How long a client may take to send a request's headers.";
     idle_timeout = setting duration "How long a connection may stay open without a request.";

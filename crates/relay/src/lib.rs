@@ -39,6 +39,7 @@ mod notice;
 mod oauth;
 mod pages;
 pub mod plc_directory;
+mod qr;
 mod random;
 mod repo;
 pub mod router;

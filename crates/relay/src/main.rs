@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         Command::Config(args) => cli::main_config(&args),
         Command::Account(args) => cli::main_account(&args),
         Command::Code(args) => cli::main_code(&args),
+        Command::Invite(args) => cli::main_invite(&args),
         Command::Rotate(args) => cli::main_rotate(&args),
         Command::Backup(args) => cli::main_backup(&args),
         Command::Restore(args) => cli::main_restore(&args),

@@ -7,10 +7,12 @@ use zeroize::Zeroize;
 use super::Email;
 use super::create::{Claim, NewAccount};
 use super::email_token::{ShownCode, good_codes};
+use super::invite;
 use super::password::MAX_NEW_CHARS;
 use crate::error::XrpcError;
 use crate::state::{App, AppState};
 use crate::store::account::{self, Account, AccountConflict};
+use crate::store::invite::ADMIN;
 use crate::store::{AccountId, app_password, passkey, session};
 
 /// Accounts that are read at a time.
@@ -41,6 +43,24 @@ pub(crate) struct AccountSummary {
     pub(crate) status: String,
 }
 
+/// An invitation to be made.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct CreateInvite {
+    /// How many accounts it makes.
+    pub(crate) uses: u32,
+}
+
+/// An invitation.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Invite {
+    pub(crate) code: String,
+    /// The page on which it is used.
+    pub(crate) link: String,
+    pub(crate) uses: u32,
+    /// Whether people need one to have an account here.
+    pub(crate) required: bool,
+}
+
 /// A new password for an account.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct ResetPassword {
@@ -66,6 +86,16 @@ impl Drop for ResetPassword {
     fn drop(&mut self) {
         self.password.zeroize();
     }
+}
+
+/// Makes an invitation.
+pub(crate) async fn create_invite(app: &App, input: CreateInvite) -> Result<Invite, XrpcError> {
+    let uses = input.uses.max(1);
+    let made = invite::create_codes(app, vec![ADMIN.to_owned()], 1, uses).await?;
+    let code = made.into_iter().flat_map(|(_, codes)| codes).next();
+    let code = code.ok_or_else(|| XrpcError::internal("no invite code was made"))?;
+    let link = crate::pages::public::join::link(app, &code);
+    Ok(Invite { code, link, uses, required: app.config.accounts.invite_required })
 }
 
 impl From<Account> for AccountSummary {

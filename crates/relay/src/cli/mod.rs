@@ -12,6 +12,7 @@ pub mod dev;
 pub mod doctor;
 mod error;
 pub mod health;
+pub mod invite;
 pub mod rehearse;
 pub mod restore;
 pub mod rotate;
@@ -52,6 +53,8 @@ pub enum Command {
     Config(config::ConfigArgs),
     /// Manage the accounts of this server
     Account(account::AccountArgs),
+    /// Invite someone: make a link that lets them have an account
+    Invite(invite::InviteArgs),
     /// Show the codes that mails carry, for when mail does not arrive
     Code(code::CodeArgs),
     /// Change keys: of an account, of the server, or the master key
@@ -119,6 +122,11 @@ pub fn main_serve(args: &serve::ServeArgs) -> ExitCode {
 /// Runs `relay account`.
 pub fn main_account(args: &account::AccountArgs) -> ExitCode {
     finish(in_runtime(account::run(args, process_env())))
+}
+
+/// Runs `relay invite`.
+pub fn main_invite(args: &invite::InviteArgs) -> ExitCode {
+    finish(in_runtime(invite::run(args, process_env())))
 }
 
 /// Runs `relay code`.

@@ -59,7 +59,7 @@ pub use self::{
     registry::{Default as SettingDefault, Kind, Official, SECTIONS, SETTINGS, Setting, find as find_setting},
     secret::{MasterKey, Secret},
     secrets::{MasterKeySource, Secrets},
-    server::{Links, Server},
+    server::{Document, Documents, Links, Server},
     services::{CdnPattern, CrawlPace, Service, Services},
     show::show,
     sources::Override,

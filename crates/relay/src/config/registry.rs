@@ -258,6 +258,35 @@ pub static SETTINGS: &[Setting] = &[
     )
     .like("PDS_TERMS_OF_SERVICE_URL"),
     Setting::new(
+        "server.terms_file",
+        Kind::Path,
+        Default::Unset,
+        "/etc/relay/terms.md",
+        "A text file with the terms of service, in place of a link: the server shows it at /terms. Plain text, or Markdown with \
+         headings, lists, links, bold and italics. A translation may lie beside it, as terms.de.md.",
+    ),
+    Setting::new(
+        "server.privacy_policy_file",
+        Kind::Path,
+        Default::Unset,
+        "/etc/relay/privacy.md",
+        "The same for the privacy policy, which the server shows at /privacy.",
+    ),
+    Setting::new(
+        "server.show_account_count",
+        Kind::Bool,
+        Default::Value("false"),
+        "true",
+        "Whether the status page, which everyone may see, tells how many accounts there are.",
+    ),
+    Setting::new(
+        "server.app_url",
+        Kind::Url,
+        Default::Value("https://bsky.app"),
+        "https://deer.social",
+        "The app that people are sent to once they have an account.",
+    ),
+    Setting::new(
         "server.contact_email",
         Kind::Email,
         Default::Unset,

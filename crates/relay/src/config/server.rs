@@ -1,11 +1,12 @@
 //! `[server]`: where the server listens, its public name, and what it tells visitors about itself.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
 use url::Url;
 
 use super::{
     reader::{Reader, Shown},
+    sources::read_bounded,
     values::{MailAddress, PublicUrl, hours, parse_link, parse_socket_addr, parse_text},
 };
 
@@ -20,6 +21,12 @@ pub struct Server {
     pub service_name: String,
     /// Links and the contact shown to visitors.
     pub links: Links,
+    /// Texts that the server shows itself.
+    pub documents: Documents,
+    /// Whether everyone may know how many accounts there are.
+    pub show_account_count: bool,
+    /// The app that people are sent to.
+    pub app_url: Url,
     /// How long a client may take to send headers.
     pub header_timeout: Duration,
     /// How long a connection may stay open without a request.
@@ -47,6 +54,27 @@ pub struct Links {
     pub contact_email: Option<MailAddress>,
 }
 
+/// What the operator wrote for visitors, in files.
+#[derive(Debug, Clone, Default)]
+pub struct Documents {
+    /// The terms of service.
+    pub terms: Option<Document>,
+    /// The privacy policy.
+    pub privacy_policy: Option<Document>,
+}
+
+/// A text in one language or several.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Document {
+    /// The text of the file that was named.
+    pub text: String,
+    /// The translations that lie beside it, by language tag.
+    pub translations: BTreeMap<&'static str, String>,
+}
+
+/// The languages that a translation is looked for in: those of the pages.
+const LANGUAGES: [&str; 2] = ["en", "de"];
+
 impl Server {
     pub(super) fn read(reader: &mut Reader) -> Self {
         let public_url = reader.optional("server.public_url", PublicUrl::parse);
@@ -67,6 +95,15 @@ impl Server {
         let service_name = named.unwrap_or_else(|| format!("{} PDS", public_url.host()));
         reader.derived("server.service_name", Shown::One(service_name.clone()));
         let timeout = Duration::from_millis(100)..=hours(1);
+        let documents = Documents {
+            terms: read_document(reader, "server.terms_file", "server.terms_url"),
+            privacy_policy: read_document(reader, "server.privacy_policy_file", "server.privacy_policy_url"),
+        };
+        // Where there is a text, the link leads to it.
+        let own = |document: &Option<Document>, path: &str| {
+            document.as_ref().and_then(|_| Url::parse(&format!("{}{path}", public_url.as_str())).ok())
+        };
+        let (own_terms, own_policy) = (own(&documents.terms, "/terms"), own(&documents.privacy_policy, "/privacy"));
         Self {
             public_url,
             bind: bind.unwrap_or_default(),
@@ -75,14 +112,41 @@ impl Server {
                 home: reader.optional("server.home_url", parse_link),
                 logo: reader.optional("server.logo_url", parse_link),
                 support: reader.optional("server.support_url", parse_link),
-                privacy_policy: reader.optional("server.privacy_policy_url", parse_link),
-                terms: reader.optional("server.terms_url", parse_link),
+                privacy_policy: reader.optional("server.privacy_policy_url", parse_link).or(own_policy),
+                terms: reader.optional("server.terms_url", parse_link).or(own_terms),
                 contact_email: reader.optional("server.contact_email", MailAddress::parse),
             },
+            documents,
+            show_account_count: reader.flag("server.show_account_count"),
+            app_url: reader.value("server.app_url", parse_link),
             header_timeout: reader.duration("server.header_timeout", timeout.clone()),
             idle_timeout: reader.duration("server.idle_timeout", timeout.clone()),
             request_timeout: reader.duration("server.request_timeout", timeout),
             max_connections: reader.number("server.max_connections", 1..=1_000_000) as usize,
         }
     }
+}
+
+/// Reads the file of a text, and its translations: `terms.de.md` beside `terms.md`.
+fn read_document(reader: &mut Reader, path: &'static str, link: &'static str) -> Option<Document> {
+    let file = reader.optional_path(path)?;
+    if reader.is_given(link) {
+        reader.complain(path, &format!("is set besides {link}"), "Keep one of them.");
+    }
+    let mut failed = |err: &std::io::Error, file: &Path| {
+        let why = format!("cannot be read: {}: {err}", file.display());
+        reader.complain(path, &why, "Check the path, and that the user of the server may read the file.");
+    };
+    let text = read_bounded(&file).map_err(|err| failed(&err, &file)).ok()?;
+    let mut translations = BTreeMap::new();
+    for language in LANGUAGES {
+        let extension = file.extension().and_then(|extension| extension.to_str());
+        let beside = file.with_extension(extension.map_or_else(|| language.to_owned(), |known| format!("{language}.{known}")));
+        match read_bounded(&beside) {
+            Ok(text) => drop(translations.insert(language, text)),
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound => {}
+            Err(err) => failed(&err, &beside),
+        }
+    }
+    Some(Document { text, translations })
 }

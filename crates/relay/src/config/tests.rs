@@ -86,7 +86,9 @@ fn every_setting_is_read_from_every_source_and_shown() {
     // Any bytes will do: certificates are parsed where they are used.
     fs::write(&roots, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
     let example = |setting: &Setting| match setting.path {
-        "network.extra_root_certificates" => roots.to_str().unwrap().to_owned(),
+        "network.extra_root_certificates" | "server.terms_file" | "server.privacy_policy_file" => {
+            roots.to_str().unwrap().to_owned()
+        }
         _ => setting.example.to_owned(),
     };
     // Settings that cannot be set alone, or beside each other.

@@ -8,7 +8,9 @@ use axum::{Json, Router};
 use tokio_util::sync::CancellationToken;
 
 use super::SOCKET;
-use crate::account::operator::{self, AccountSummary, CreateAccount, Created, RemoveFactors, ResetPassword, ShowCodes};
+use crate::account::operator::{
+    self, AccountSummary, CreateAccount, CreateInvite, Created, Invite, RemoveFactors, ResetPassword, ShowCodes,
+};
 use crate::account::{self, RotateSigningKey, RotatedSigningKey, ShownCode};
 use crate::backup::{self, BackupReport, Backups, DrillReport, told};
 use crate::error::XrpcError;
@@ -36,6 +38,7 @@ pub(crate) async fn serve(app: AppState, data_dir: &Path, stop: CancellationToke
         .route("/accounts", get(list).post(create))
         .route("/accounts/reset-password", post(reset_password))
         .route("/accounts/remove-factors", post(remove_factors))
+        .route("/invites", post(create_invite))
         .route("/codes", post(show_codes))
         .route("/rotate/signing-key", post(rotate_signing_key))
         .route("/repair/repo", post(rebuild_repo))
@@ -58,6 +61,10 @@ async fn list(State(app): State<AppState>) -> Result<Json<Vec<AccountSummary>>, 
 
 async fn create(State(app): State<AppState>, Json(input): Json<CreateAccount>) -> Result<Json<Created>, XrpcError> {
     operator::create(&app, input).await.map(Json)
+}
+
+async fn create_invite(State(app): State<AppState>, Json(input): Json<CreateInvite>) -> Result<Json<Invite>, XrpcError> {
+    operator::create_invite(&app, input).await.map(Json)
 }
 
 async fn remove_factors(State(app): State<AppState>, Json(input): Json<RemoveFactors>) -> Result<Json<()>, XrpcError> {

@@ -35,10 +35,10 @@ pub enum HandleFault {
     Dns(DnsFailure),
     #[error(transparent)]
     Fetch(FetchError),
-    #[error("{url} answered with status {status}")]
+    #[error("{url} answered with status {}", status.as_u16())]
     Status { url: Url, status: StatusCode },
     /// A record or a file that names no account; where it is, and what is wrong with it.
-    #[error("what is at {place} is not a DID: {problem}")]
+    #[error("{place} does not hold a DID: {problem}")]
     NotADid { place: String, problem: String },
 }
 
@@ -202,7 +202,7 @@ mod tests {
         let twice = resolve(Some(twice), host("<!doctype html>")).await.unwrap_err();
         assert!(twice.contains("several did= records") && twice.contains("does not hold a DID"), "{twice}");
         let wrong = resolve(Some(Zone::texts(&["did=alice"])), axum::Router::new()).await.unwrap_err();
-        assert!(wrong.contains("has no DID"), "{wrong}");
+        assert!(wrong.contains("_atproto.alice.test does not hold a DID"), "{wrong}");
         let slow = axum::Router::new().route(PATH, get(std::future::pending::<()>));
         let slow = resolve(Some(Zone::silent()), slow).await.unwrap_err();
         assert!(slow.ends_with("HTTPS: no answer in time"), "{slow}");

@@ -35,6 +35,7 @@ pub(crate) enum Window {
     ReserveSigningKey,
     SetUpFactor,
     BeginPasskey,
+    Join,
     PushRequest,
     Token,
     EndToken,
@@ -72,6 +73,8 @@ impl Window {
                 quota!(15 in 86400)
             }
             Self::UpdateHandle => quota!(10 in 300),
+            // Among them those who guess codes.
+            Self::Join => quota!(60 in 300),
             Self::SetUpFactor => quota!(30 in 300),
             // Each waits in memory for its answer, where the oldest make room.
             Self::BeginPasskey => quota!(100 in 300),
@@ -143,6 +146,7 @@ pub(crate) fn rule(name: &str) -> Option<Rule> {
             (By::Account, 1, &[Window::SetUpFactor])
         }
         "/account/sign-in/passkey/begin" | "/account/confirm/passkey" => (By::Address, 1, &[Window::BeginPasskey]),
+        "/join" => (By::Address, 1, &[Window::Join]),
         "/oauth/par" => (By::Address, 1, &[Window::PushRequest]),
         "/oauth/token" => (By::Address, 1, &[Window::Token]),
         "/oauth/revoke" | "/oauth/introspect" => (By::Address, 1, &[Window::EndToken]),

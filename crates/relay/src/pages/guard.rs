@@ -20,7 +20,7 @@ use crate::{web, well_known};
 
 /// Whether there is a page at this path, or what pages load.
 pub(crate) fn is_page(path: &str) -> bool {
-    const PAGES: [&str; 3] = ["/account", "/oauth/authorize", "/language"];
+    const PAGES: [&str; 7] = ["/account", "/oauth/authorize", "/language", "/join", "/status", "/terms", "/privacy"];
     is_asset(path)
         || PAGES.iter().any(|page| path.strip_prefix(page).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }

@@ -21,6 +21,7 @@ mod error_page;
 mod frame;
 mod guard;
 pub(crate) mod language;
+pub(crate) mod public;
 mod session;
 mod step;
 pub(crate) mod switch_language;

@@ -36,6 +36,7 @@ mod pages;
 mod passkeys;
 mod preferences;
 mod proxy;
+mod public_pages;
 mod rate_limits;
 mod read_after_write;
 mod records;

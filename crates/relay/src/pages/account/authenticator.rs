@@ -1,12 +1,9 @@
 //! `/account/authenticator`: setting up an authenticator app.
 
-use std::fmt::Write as _;
-
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
-use qrcodegen::{QrCode, QrCodeEcc};
 use serde::Deserialize;
 
 use super::backup_codes;
@@ -14,6 +11,7 @@ use super::shell::{Confirmed, Nothing, Section, Shell, back};
 use crate::error::XrpcError;
 use crate::limits::Meter;
 use crate::pages::{CsrfForm, Frame, SignedIn, see_other};
+use crate::qr::Svg;
 use crate::second_factor::totp::{self, SetUpError};
 use crate::state::AppState;
 
@@ -24,29 +22,7 @@ struct Page {
     shell: Shell,
     /// In groups of four, as people read it.
     secret: String,
-    qr: Qr,
-}
-
-/// A QR code, for an SVG image in the page.
-struct Qr {
-    /// Modules in a row, with the quiet zone.
-    size: i32,
-    /// The dark modules, as the data of a path.
-    path: String,
-}
-
-impl Qr {
-    fn of(text: &str) -> Result<Self, XrpcError> {
-        const QUIET: i32 = 4;
-        let code = QrCode::encode_text(text, QrCodeEcc::Medium).map_err(|err| XrpcError::internal(err.to_string()))?;
-        let mut path = String::new();
-        for y in 0..code.size() {
-            for x in (0..code.size()).filter(|x| code.get_module(*x, y)) {
-                write!(path, "M{},{}h1v1h-1z", x + QUIET, y + QUIET).expect("a String takes all text");
-            }
-        }
-        Ok(Self { size: code.size() + 2 * QUIET, path })
-    }
+    qr: Svg,
 }
 
 pub(crate) async fn show(Confirmed(who): Confirmed) -> Result<Response, XrpcError> {
@@ -66,7 +42,8 @@ async fn page(who: &SignedIn, status: StatusCode, problem: Option<&'static str>)
         None => shell,
     };
     let groups: Vec<&str> = (0..enrolment.secret.len()).step_by(4).filter_map(|at| enrolment.secret.get(at..at + 4)).collect();
-    who.visitor.page(status, &Page { frame, shell, secret: groups.join(" "), qr: Qr::of(&enrolment.url)? })
+    let qr = Svg::of(&enrolment.url).map_err(|err| XrpcError::internal(err.to_string()))?;
+    who.visitor.page(status, &Page { frame, shell, secret: groups.join(" "), qr })
 }
 
 #[derive(Deserialize)]

@@ -20,6 +20,7 @@ pub(crate) mod sign_in_passkey;
 pub(crate) mod sign_out;
 pub(crate) mod sign_up;
 pub(crate) mod switch;
+pub(crate) mod welcome;
 
 use crate::account::MAX_NEW_PASSWORD_CHARS;
 use crate::store::account::Account;

@@ -11,16 +11,19 @@ use super::{MIN_PASSWORD_CHARS, PasswordFault, password_fault};
 use crate::account::{self, Claim, CreateError, HandleRuleError, NewAccount};
 use crate::error::XrpcError;
 use crate::limits::Meter;
+use crate::pages::public::join;
 use crate::pages::texts::SignUp;
 use crate::pages::{CsrfForm, Destination, Frame, Visitor, begin, see_other};
+use crate::qr::Svg;
 use crate::state::{App, AppState};
 use crate::store::session;
 
 #[derive(Template)]
 #[template(path = "sign_up.html")]
-struct Page<'a> {
+pub(in crate::pages) struct Page<'a> {
     frame: Frame,
     problem: Option<Problem>,
+    invitation: Option<Invitation>,
     input: &'a Input,
     invite_required: bool,
     /// What handles end in here, with the dot.
@@ -30,9 +33,27 @@ struct Page<'a> {
     sign_in: String,
 }
 
+/// A link that invites to the server.
+#[derive(Clone, Debug)]
+pub(in crate::pages) struct Invitation {
+    /// The path of the page, which takes the form as well.
+    path: String,
+    /// For another device.
+    link: String,
+    qr: Svg,
+}
+
+impl Invitation {
+    pub(in crate::pages) fn of(app: &App, code: &str) -> Result<Self, XrpcError> {
+        let link = join::link(app, code);
+        let qr = Svg::of(&link).map_err(|err| XrpcError::internal(err.to_string()))?;
+        Ok(Self { path: format!("/join/{code}"), link, qr })
+    }
+}
+
 /// What a field holds that will not do.
 #[derive(Clone, Debug)]
-struct Problem {
+pub(in crate::pages) struct Problem {
     field: Field,
     text: String,
 }
@@ -86,10 +107,25 @@ pub(crate) struct Input {
     next: String,
 }
 
-fn page<'a>(app: &App, frame: Frame, input: &'a Input, to: &'a Destination, problem: Option<Problem>) -> Page<'a> {
+impl Input {
+    /// The same with the code of an invitation.
+    pub(in crate::pages) fn with_invite(self, code: &str) -> Self {
+        Self { invite: code.to_owned(), ..self }
+    }
+}
+
+pub(in crate::pages) fn page<'a>(
+    app: &App,
+    frame: Frame,
+    input: &'a Input,
+    to: &'a Destination,
+    invitation: Option<Invitation>,
+    problem: Option<Problem>,
+) -> Page<'a> {
     Page {
         frame,
         problem,
+        invitation,
         input,
         invite_required: app.config.accounts.invite_required,
         domains: app.config.identity.handle_domains.iter().map(|domain| domain.as_str().to_owned()).collect(),
@@ -106,7 +142,7 @@ pub(crate) async fn show(
 ) -> Result<Response, XrpcError> {
     let to = Destination::of(&app, params.next.as_deref()).await;
     let input = Input { invite: params.invite.unwrap_or_default(), ..Input::default() };
-    Ok(to.allow_answer(visitor.page(StatusCode::OK, &page(&app, visitor.frame(), &input, &to, None))?))
+    Ok(to.allow_answer(visitor.page(StatusCode::OK, &page(&app, visitor.frame(), &input, &to, None, None))?))
 }
 
 pub(crate) async fn submit(
@@ -122,11 +158,17 @@ pub(crate) async fn submit(
         Ok(did) => return Ok(see_other(&app, &to.for_account(&did))),
         Err(problem) => problem,
     };
-    let page = page(&app, frame.clone(), &input, &to, Some(problem));
+    let page = page(&app, frame.clone(), &input, &to, None, Some(problem));
     Ok(to.allow_answer(visitor.page(StatusCode::BAD_REQUEST, &page)?))
 }
 
-async fn sign_up(app: &AppState, visitor: &Visitor, input: &Input, t: &SignUp) -> Result<Result<Did, Problem>, XrpcError> {
+/// Makes the account, and signs the browser in to it.
+pub(in crate::pages) async fn sign_up(
+    app: &AppState,
+    visitor: &Visitor,
+    input: &Input,
+    t: &SignUp,
+) -> Result<Result<Did, Problem>, XrpcError> {
     let wrong = |field: Field, text: &str| Ok(Err(Problem { field, text: text.to_owned() }));
     let Some(handle) = handle(app, input) else { return wrong(Field::Handle, t.handle_characters) };
     match password_fault(&input.password) {

@@ -1,7 +1,8 @@
 //! German.
 
 use super::{
-    Authorize, Common, ErrorTexts, ForgotPassword, Front, Home, ResetPassword, Scopes, SignIn, SignInCode, SignUp, Texts,
+    Authorize, Common, ErrorTexts, ForgotPassword, Front, Home, Public, ResetPassword, Scopes, SignIn, SignInCode, SignUp,
+    Texts,
 };
 
 pub(crate) const TEXTS: Texts = Texts {
@@ -233,10 +234,39 @@ pub(crate) const TEXTS: Texts = Texts {
     },
     front: Front {
         lead: "Ein Zuhause für Konten im AT Protocol, dem Netzwerk, zu dem Bluesky gehört.",
-        apps: "Wer hier ein Konto hat, benutzt es in Apps wie bsky.app: Dort meldet man sich mit seinem Handle an.",
+        apps: |app| format!("Wer hier ein Konto hat, benutzt es in Apps wie {app}: Dort meldet man sich mit seinem Handle an."),
         account: "Ihr Konto",
         sign_up: "Konto anlegen",
+        sign_up_by_invite: "Ich habe einen Einladungscode",
+        host: "Dieser Server",
+        questions: "Fragen? Schreiben Sie an",
         programs: "Für Programme: Die API ist unter /xrpc/",
+    },
+    public: Public {
+        status: "Status",
+        status_title: "Status dieses Servers",
+        status_up: "Der Server läuft.",
+        status_down: "Der Server hat ein Problem. Versuchen Sie es später noch einmal; Ihre Daten bleiben erhalten.",
+        server: "Server",
+        software: "Software",
+        accounts: "Konten",
+        sign_up: "Neue Konten",
+        open: "Jeder kann ein Konto anlegen.",
+        by_invite: "Auf Einladung: Fragen Sie jemanden, der diesen Server betreibt oder benutzt.",
+        to_front: "Über diesen Server",
+        join_title: |service| format!("Sie sind eingeladen: {service}"),
+        join_lead: "Wählen Sie einen Namen und ein Passwort. Dann haben Sie ein Konto, für Bluesky und alle Apps seines Netzes.",
+        join_phone: "Auf einem Telefon weitermachen",
+        join_scan: "Richten Sie die Kamera des Telefons auf diesen Code.",
+        join_over_title: "Diese Einladung gilt nicht",
+        join_over: "Sie wurde falsch abgeschrieben, schon benutzt oder zurückgezogen. Bitten Sie um eine neue, wer sie Ihnen \
+                    geschickt hat.",
+        welcome: "Willkommen!",
+        welcome_lead: "Ihr Konto ist da. So benutzen Sie es:",
+        welcome_open: |app| format!("Öffnen Sie {app} oder die App dazu, und wählen Sie „Anmelden“."),
+        welcome_provider: "Wo nach dem Hosting-Anbieter gefragt wird, wählen Sie „Benutzerdefiniert“, und geben Sie ein:",
+        welcome_name: "Melden Sie sich mit dem Passwort an, das Sie eben gewählt haben, und als:",
+        open_app: |app| format!("{app} öffnen"),
     },
     account: super::account::GERMAN,
 };

@@ -1,7 +1,8 @@
 //! English.
 
 use super::{
-    Authorize, Common, ErrorTexts, ForgotPassword, Front, Home, ResetPassword, Scopes, SignIn, SignInCode, SignUp, Texts,
+    Authorize, Common, ErrorTexts, ForgotPassword, Front, Home, Public, ResetPassword, Scopes, SignIn, SignInCode, SignUp,
+    Texts,
 };
 
 pub(crate) const TEXTS: Texts = Texts {
@@ -218,10 +219,38 @@ pub(crate) const TEXTS: Texts = Texts {
     },
     front: Front {
         lead: "A home for accounts of the AT Protocol, the network that Bluesky is part of.",
-        apps: "People with an account here use it in apps such as bsky.app: they sign in there with their handle.",
+        apps: |app| format!("People with an account here use it in apps such as {app}: they sign in there with their handle."),
         account: "Your account",
         sign_up: "Create an account",
+        sign_up_by_invite: "I have an invite code",
+        host: "This server",
+        questions: "Questions? Write to",
         programs: "For programs: the API is under /xrpc/",
+    },
+    public: Public {
+        status: "Status",
+        status_title: "Status of this server",
+        status_up: "The server is up.",
+        status_down: "The server has a problem. Try again in a while; your data is kept.",
+        server: "Server",
+        software: "Software",
+        accounts: "Accounts",
+        sign_up: "New accounts",
+        open: "Anyone can make an account.",
+        by_invite: "By invitation: ask someone who runs or uses this server.",
+        to_front: "About this server",
+        join_title: |service| format!("You are invited to {service}"),
+        join_lead: "Choose a name and a password. Then you have an account, for Bluesky and all apps of its network.",
+        join_phone: "Go on on a phone",
+        join_scan: "Point the camera of the phone at this code.",
+        join_over_title: "This invitation is not good",
+        join_over: "It was mistyped, used up or withdrawn. Ask whoever sent it to you for another one.",
+        welcome: "Welcome!",
+        welcome_lead: "Your account is there. This is how you use it:",
+        welcome_open: |app| format!("Open {app} or its app, and choose to sign in."),
+        welcome_provider: "Where it asks for your hosting provider, choose “Custom”, and enter:",
+        welcome_name: "Sign in with the password that you just chose, and as:",
+        open_app: |app| format!("Open {app}"),
     },
     account: super::account::ENGLISH,
 };

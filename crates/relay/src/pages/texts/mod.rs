@@ -26,6 +26,7 @@ pub(crate) struct Texts {
     pub(crate) reset_password: ResetPassword,
     pub(crate) home: Home,
     pub(crate) front: Front,
+    pub(crate) public: Public,
     pub(crate) account: AccountTexts,
 }
 
@@ -259,10 +260,44 @@ pub(crate) struct ResetPassword {
 #[derive(Debug)]
 pub(crate) struct Front {
     pub(crate) lead: &'static str,
-    pub(crate) apps: &'static str,
+    /// With the host of an app.
+    pub(crate) apps: With,
     pub(crate) account: &'static str,
     pub(crate) sign_up: &'static str,
+    pub(crate) sign_up_by_invite: &'static str,
+    pub(crate) host: &'static str,
+    pub(crate) questions: &'static str,
     pub(crate) programs: &'static str,
+}
+
+/// What is for everyone: the state of the server, invitations, and the first steps.
+#[derive(Debug)]
+pub(crate) struct Public {
+    pub(crate) status: &'static str,
+    pub(crate) status_title: &'static str,
+    pub(crate) status_up: &'static str,
+    pub(crate) status_down: &'static str,
+    pub(crate) server: &'static str,
+    pub(crate) software: &'static str,
+    pub(crate) accounts: &'static str,
+    pub(crate) sign_up: &'static str,
+    pub(crate) open: &'static str,
+    pub(crate) by_invite: &'static str,
+    pub(crate) to_front: &'static str,
+    /// With the name of the server.
+    pub(crate) join_title: With,
+    pub(crate) join_lead: &'static str,
+    pub(crate) join_phone: &'static str,
+    pub(crate) join_scan: &'static str,
+    pub(crate) join_over_title: &'static str,
+    pub(crate) join_over: &'static str,
+    pub(crate) welcome: &'static str,
+    pub(crate) welcome_lead: &'static str,
+    /// With the host of the app.
+    pub(crate) welcome_open: With,
+    pub(crate) welcome_provider: &'static str,
+    pub(crate) welcome_name: &'static str,
+    pub(crate) open_app: With,
 }
 
 #[derive(Debug)]
