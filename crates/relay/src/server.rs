@@ -290,3 +290,28 @@ async fn serve_connection(
         tracing::debug!(error = &*err as &dyn std::error::Error, %peer, "a connection ended with an error");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The default of a server that speaks TLS itself. On some systems a socket of IPv6 takes IPv4 as well, unless told not to,
+    /// and then the second one is refused.
+    #[tokio::test]
+    async fn both_families_have_the_same_port() {
+        let port = bind(&["0.0.0.0:0".parse().unwrap()], "a test").unwrap()[0].local_addr().unwrap().port();
+        let both = [format!("0.0.0.0:{port}").parse().unwrap(), format!("[::]:{port}").parse().unwrap()];
+        let bound = bind(&both, "a test").unwrap();
+        for listener in &bound {
+            let here: SocketAddr = match listener.local_addr().unwrap() {
+                SocketAddr::V4(_) => format!("127.0.0.1:{port}").parse().unwrap(),
+                SocketAddr::V6(_) => format!("[::1]:{port}").parse().unwrap(),
+            };
+            let (called, accepted) = tokio::join!(tokio::net::TcpStream::connect(here), listener.accept());
+            let ((_, peer), called) = (accepted.unwrap(), called.unwrap());
+            assert_eq!(peer, called.local_addr().unwrap(), "the address that came is the one that is limited and logged");
+        }
+        // Without IPv6 there is one.
+        assert!(!bound.is_empty() && bound[0].local_addr().unwrap().is_ipv4());
+    }
+}

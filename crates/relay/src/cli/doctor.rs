@@ -14,7 +14,7 @@ use super::{CliError, ConfigSourceArgs};
 use crate::account::operator;
 use crate::clock::SystemClock;
 use crate::doctor::probe::{self, Known};
-use crate::doctor::{self, Facts, Finding, Outcome};
+use crate::doctor::{self, Facts, Finding, Inside, Outcome};
 use crate::mail::Mailer;
 
 /// The arguments of `relay doctor`.
@@ -78,18 +78,22 @@ async fn gather(args: &DoctorArgs, env: Vec<(String, String)>) -> Result<Facts, 
 async fn ask(args: &DoctorArgs, env: Vec<(String, String)>, has_data: bool) -> Known {
     // A look must not be what makes the data folder.
     if !has_data {
-        return Known { running: false, accounts: Ok(Vec::new()) };
+        return Known { accounts: Ok(Vec::new()), ..Known::default() };
     }
     match Accounts::open(&args.source, env).await {
         Ok(Accounts::Here(app)) => {
             let accounts = operator::list(&app).await.map_err(|err| err.describe());
-            Known { running: false, accounts }
+            let milestones = crate::status::milestones(&app).await.unwrap_or_default();
+            Known { accounts, milestones, ..Known::default() }
         }
         Ok(Accounts::There(server)) => {
             let accounts = server.call(Method::GET, "/accounts", None::<&()>).await.map_err(|err| err.to_string());
-            Known { running: true, accounts }
+            // A server of an earlier version has no such word.
+            let inside: Option<Inside> = server.call(Method::GET, "/doctor", None::<&()>).await.ok();
+            let milestones = inside.as_ref().map(|inside| inside.milestones.clone()).unwrap_or_default();
+            Known { running: true, accounts, inside, milestones }
         }
-        Err(err) => Known { running: false, accounts: Err(err.to_string().trim_end_matches('.').to_owned()) },
+        Err(err) => Known { accounts: Err(err.to_string().trim_end_matches('.').to_owned()), ..Known::default() },
     }
 }
 

@@ -13,6 +13,7 @@ use crate::account::operator::{
 };
 use crate::account::{self, RotateSigningKey, RotatedSigningKey, ShownCode};
 use crate::backup::{self, BackupReport, Backups, DrillReport, told};
+use crate::doctor::Inside;
 use crate::error::XrpcError;
 use crate::repo::Rebuilt;
 use crate::state::AppState;
@@ -45,6 +46,7 @@ pub(crate) async fn serve(app: AppState, data_dir: &Path, stop: CancellationToke
         .route("/repair/blob", post(fetch_blob))
         .route("/status", get(show_status))
         .route("/health", get(show_health))
+        .route("/doctor", get(show_inside))
         .route("/update/accept", post(accept_update))
         .route("/backup", get(backup_status).post(back_up))
         .route("/backup/drill", post(drill))
@@ -100,6 +102,16 @@ async fn show_status(State(app): State<AppState>) -> Result<Json<Status>, XrpcEr
 
 async fn show_health(State(app): State<AppState>) -> Json<Health> {
     Json(crate::status::deep(&app).await)
+}
+
+/// What `relay doctor` cannot see from outside.
+async fn show_inside(State(app): State<AppState>) -> Result<Json<Inside>, XrpcError> {
+    Ok(Json(Inside {
+        process_id: std::process::id(),
+        certificates: app.certificates(),
+        crawlers: crate::status::crawlers(&app).await?,
+        milestones: crate::status::milestones(&app).await?,
+    }))
 }
 
 async fn accept_update(State(app): State<AppState>) -> Result<Json<()>, XrpcError> {

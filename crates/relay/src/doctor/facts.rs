@@ -1,9 +1,16 @@
 //! What is so. Each part is filled in by the probe of its name; text in `Err` is a cause without a full stop.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use common::{Did, Handle};
+use serde::{Deserialize, Serialize};
+
+use crate::status::CrawlerStatus;
+use crate::status::milestone::Outcome;
+use crate::tls::CertificateStatus;
 
 /// All that the checks know.
 #[derive(Clone, Debug)]
@@ -24,6 +31,13 @@ pub(crate) struct Facts {
     pub(crate) accounts: Result<Vec<AccountFacts>, String>,
     pub(crate) services: Vec<ServiceFacts>,
     pub(crate) mail: MailFacts,
+    pub(crate) machine: Machine,
+    pub(crate) backups: BackupFacts,
+    /// What the running server knows; `None` when none runs.
+    pub(crate) inside: Option<Inside>,
+    /// The version that is here, and the newest release; `None` where it is not known where releases are.
+    pub(crate) release: Option<(String, Result<String, String>)>,
+    pub(crate) now_millis: i64,
 }
 
 /// What is configured.
@@ -126,14 +140,78 @@ pub(crate) struct CaaRecord {
 /// The server, called by its public name.
 #[derive(Clone, Debug)]
 pub(crate) struct Public {
-    /// The certificate's last day as milliseconds since 1970, when the connection stood; the reason otherwise.
-    pub(crate) certificate: Option<Result<i64, String>>,
-    pub(crate) now_millis: i64,
+    /// What each address of the name did when it was called.
+    pub(crate) addresses: Vec<(IpAddr, Result<(), String>)>,
+    /// The certificate, when a connection stood; the reason otherwise. `None` without TLS.
+    pub(crate) certificate: Option<Result<CertificateSeen, String>>,
+    /// Whether the answer to a challenge of the certificate authority would be found at port 80; `None` where none is needed.
+    pub(crate) challenge: Option<Result<(), String>>,
     /// The DID that the server there has.
     pub(crate) service: Result<Did, String>,
     pub(crate) own_service: Did,
     /// Whether the event stream can be subscribed to.
     pub(crate) websocket: Result<(), String>,
+    /// Whom apps that sign users in take the server for.
+    pub(crate) issuer: Result<String, String>,
+    /// The largest upload that the server takes, in bytes, and the status that one of that size is announced with and
+    /// refused, before it is sent, for want of a session.
+    pub(crate) upload: (u64, Result<u16, String>),
+}
+
+/// A certificate as a client sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CertificateSeen {
+    /// Its last day, in milliseconds since 1970.
+    pub(crate) not_after: i64,
+    /// Who issued it.
+    pub(crate) issuer: String,
+    pub(crate) names: Vec<String>,
+}
+
+/// The machine under the server.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Machine {
+    /// The kind of the file system under the data folder, such as `ext4`.
+    pub(crate) file_system: Option<String>,
+    /// Whether the system sets its clock by the network.
+    pub(crate) clock_is_set: Option<bool>,
+    pub(crate) sleep: Option<Sleep>,
+    /// How many files the server may have open.
+    pub(crate) files: Option<u64>,
+    /// How many bytes of memory the server may use and the machine has, whichever is less.
+    pub(crate) memory: Option<u64>,
+}
+
+/// When the machine goes to sleep by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sleep {
+    Never,
+    /// A laptop whose system may put it to sleep, as when its lid is closed.
+    Laptop,
+    /// A Mac after so many minutes without anybody at it.
+    After(u32),
+}
+
+/// What there is of backups.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct BackupFacts {
+    /// How often one is made; `None` without a place for them.
+    pub(crate) every: Option<Duration>,
+    /// The last backup and the last drill.
+    pub(crate) backup: Option<Outcome>,
+    pub(crate) drill: Option<Outcome>,
+}
+
+/// What a running server knows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Inside {
+    pub(crate) process_id: u32,
+    /// The certificates that it orders.
+    pub(crate) certificates: Vec<CertificateStatus>,
+    pub(crate) crawlers: Vec<CrawlerStatus>,
+    /// The last backup, drill and verification.
+    pub(crate) milestones: BTreeMap<String, Outcome>,
 }
 
 /// An account and what the world knows of it.
@@ -157,6 +235,16 @@ pub(crate) struct ServiceFacts {
     pub(crate) problem: Option<String>,
 }
 
+/// What the domain of a sender publishes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SenderFacts {
+    pub(crate) domain: String,
+    /// Whether there is an SPF record.
+    pub(crate) spf: bool,
+    /// Whether there is a DMARC record.
+    pub(crate) dmarc: bool,
+}
+
 /// The mail server.
 #[derive(Clone, Debug)]
 pub(crate) enum MailFacts {
@@ -164,6 +252,8 @@ pub(crate) enum MailFacts {
     /// It takes our log-in.
     Works {
         host: String,
+        /// The domain that mail comes from, and what it says of who may send.
+        sender: Option<SenderFacts>,
     },
     Fails {
         host: String,

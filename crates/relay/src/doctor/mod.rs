@@ -9,7 +9,7 @@ mod finding;
 mod fix;
 pub(crate) mod probe;
 
-pub(crate) use facts::Facts;
+pub(crate) use facts::{Facts, Inside};
 pub(crate) use finding::{Finding, Outcome};
 pub(crate) use fix::fix;
 
@@ -17,15 +17,20 @@ pub(crate) use fix::fix;
 pub(crate) fn evaluate(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     check::folder::evaluate(facts, &mut findings);
+    check::machine::evaluate(facts, &mut findings);
     check::clock::evaluate(facts, &mut findings);
     check::server::evaluate(facts, &mut findings);
     check::address::evaluate(facts, &mut findings);
     check::dns::evaluate(facts, &mut findings);
     check::acme::evaluate(facts, &mut findings);
     check::public::evaluate(facts, &mut findings);
+    check::renewal::evaluate(facts, &mut findings);
     check::accounts::evaluate(facts, &mut findings);
     check::services::evaluate(facts, &mut findings);
+    check::crawlers::evaluate(facts, &mut findings);
     check::mail::evaluate(facts, &mut findings);
+    check::backup::evaluate(facts, &mut findings);
+    check::release::evaluate(facts, &mut findings);
     findings
 }
 

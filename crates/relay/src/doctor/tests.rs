@@ -1,13 +1,18 @@
 //! Every sentence of the doctor, from facts that are made up.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::facts::{
-    AccountFacts, AcmeFacts, Addresses, Authorities, CaaRecord, DnsFacts, Folder, FolderState, MailFacts, Public, ServerFacts,
-    ServiceFacts, Setup,
+    AccountFacts, AcmeFacts, Addresses, Authorities, BackupFacts, CaaRecord, CertificateSeen, DnsFacts, Folder, FolderState,
+    Machine, MailFacts, Public, SenderFacts, ServerFacts, ServiceFacts, Setup, Sleep,
 };
 use super::*;
+use crate::status::CrawlerStatus;
+use crate::status::milestone::Outcome as Milestone;
+use crate::tls::CertificateStatus;
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
@@ -46,11 +51,14 @@ fn well() -> Facts {
             wildcards: vec![("doctor-1.pds.example.com".into(), Ok(vec![own]))],
         }),
         public: Some(Public {
-            certificate: Some(Ok(60 * DAY)),
-            now_millis: 0,
+            addresses: vec![(own, Ok(()))],
+            certificate: Some(Ok(certificate(60))),
+            challenge: Some(Ok(())),
             service: Ok(service.clone()),
             own_service: service,
             websocket: Ok(()),
+            issuer: Ok("https://pds.example.com".into()),
+            upload: (50 << 20, Ok(401)),
         }),
         accounts: Ok(vec![AccountFacts {
             did: did.clone(),
@@ -59,8 +67,47 @@ fn well() -> Facts {
             document: Ok((Some("https://pds.example.com".into()), Some(handle))),
         }]),
         services: vec![ServiceFacts { id: "plc", name: "PLC directory", url: "https://plc.directory".into(), problem: None }],
-        mail: MailFacts::Works { host: "mail.example.com".into() },
+        mail: MailFacts::Works {
+            host: "mail.example.com".into(),
+            sender: Some(SenderFacts { domain: "example.com".into(), spf: true, dmarc: true }),
+        },
+        machine: Machine {
+            file_system: Some("ext4".into()),
+            clock_is_set: Some(true),
+            sleep: Some(Sleep::Never),
+            files: Some(65536),
+            memory: Some(1 << 30),
+        },
+        backups: BackupFacts {
+            every: Some(Duration::from_secs(24 * 60 * 60)),
+            backup: Some(succeeded(3)),
+            drill: Some(succeeded(2)),
+        },
+        inside: Some(Inside {
+            process_id: 7,
+            certificates: vec![CertificateStatus { name: "pds.example.com".into(), not_after: Some(60 * DAY), problem: None }],
+            crawlers: vec![CrawlerStatus {
+                host: "relay.example".into(),
+                told_at: Some(0),
+                failures: 0,
+                error: None,
+                reading: Some("relay.example has read up to event 7, and so all but the newest.".into()),
+                follows: Some(true),
+            }],
+            milestones: BTreeMap::new(),
+        }),
+        release: Some(("0.1.0".into(), Ok("0.1.0".into()))),
+        now_millis: 0,
     }
+}
+
+fn certificate(days: i64) -> CertificateSeen {
+    CertificateSeen { not_after: days * DAY, issuer: "An Authority".into(), names: vec!["pds.example.com".into()] }
+}
+
+fn succeeded(hours_ago: i64) -> Milestone {
+    let at = -hours_ago * 60 * 60 * 1000;
+    Milestone { at, last_success_at: Some(at), sentence: "It was made.".into(), remedy: None }
 }
 
 /// What is not good in the facts, as the operator reads it.
@@ -87,7 +134,12 @@ fn a_server_that_is_well_has_nothing_to_do() {
             "disk.perm",
             "disk.space",
             "disk.sync",
+            "disk.kind",
+            "files",
+            "memory",
+            "sleep",
             "clock",
+            "clock.sync",
             "server",
             "ip.address",
             "dns.servers",
@@ -95,12 +147,22 @@ fn a_server_that_is_well_has_nothing_to_do() {
             "dns.wildcard",
             "acme",
             "dns.caa",
+            "ip.v4",
+            "http.challenge",
             "tls.certificate",
             "http.health",
             "http.websocket",
+            "http.metadata",
+            "http.upload",
+            "tls.renewal",
             "account.did",
             "plc",
-            "mail"
+            "crawler.reading",
+            "mail",
+            "mail.sender",
+            "backup.age",
+            "backup.drill",
+            "version"
         ]
     );
 }
@@ -287,7 +349,7 @@ fn the_server_by_its_public_name() {
         "{text}"
     );
     assert_eq!(text.matches("Skipped").count(), 2, "{text}");
-    let text = changed(|facts| facts.public.as_mut().unwrap().certificate = Some(Ok(3 * DAY)));
+    let text = changed(|facts| facts.public.as_mut().unwrap().certificate = Some(Ok(certificate(3))));
     assert!(text.starts_with("Warning tls.certificate: The certificate of pds.example.com ends in 3 days"), "{text}");
     let text = changed(|facts| facts.public.as_mut().unwrap().service = Ok("did:web:other.example".parse().unwrap()));
     assert!(text.starts_with("Error http.health: At https://pds.example.com another server answers, did:web:other"), "{text}");
@@ -327,7 +389,162 @@ fn a_server_for_this_machine_alone_needs_no_names() {
         facts.setup.local = true;
         facts.dns = None;
         facts.acme = None;
-        facts.public.as_mut().unwrap().certificate = None;
+        let public = facts.public.as_mut().unwrap();
+        (public.certificate, public.challenge) = (None, None);
     });
     assert!(text.starts_with("Notice dns.host") && text.lines().count() == 2, "{text}");
+}
+
+#[test]
+fn the_machine() {
+    let with = |change: fn(&mut Machine)| changed(|facts| change(&mut facts.machine));
+    assert!(with(|machine| machine.file_system = Some("nfs4".into())).starts_with(
+        "Error disk.kind: The data folder is on a disk over the network (nfs4), on which a database is damaged sooner or later."
+    ));
+    assert!(with(|machine| machine.file_system = Some("SMBFS".into())).starts_with("Error disk.kind"));
+    assert!(
+        with(|machine| machine.file_system = Some("tmpfs".into())).starts_with("Error disk.kind: The data folder is in memory")
+    );
+    assert!(with(|machine| machine.file_system = Some("overlay".into())).contains("--volume relay-data:/data"));
+    assert!(with(|machine| machine.files = Some(1024)).starts_with("Warning files: The server may have 1024 files"));
+    assert!(with(|machine| machine.memory = Some(150 << 20)).starts_with("Warning memory: The server can have 150 MiB"));
+    assert!(with(|machine| machine.memory = Some(64 << 20)).starts_with("Error memory"));
+    assert!(with(|machine| machine.sleep = Some(Sleep::Laptop)).contains("systemctl mask sleep.target"));
+    assert!(
+        with(|machine| machine.sleep = Some(Sleep::After(15)))
+            .contains("after 15 minutes, and the server with it.\n  `sudo relay service install --keep-awake`")
+    );
+    assert!(with(|machine| machine.clock_is_set = Some(false)).starts_with("Notice clock.sync"));
+    assert_eq!(with(|machine| *machine = Machine::default()), "", "a system that tells nothing is not guessed about");
+}
+
+#[test]
+fn addresses_that_do_not_answer() {
+    let (v4, v6): (IpAddr, IpAddr) = ("203.0.114.7".parse().unwrap(), "2a00::7".parse().unwrap());
+    let with = |own: Option<IpAddr>, called: Vec<(IpAddr, Result<(), String>)>| {
+        changed(|facts| {
+            facts.addresses.v6 = own;
+            facts.public.as_mut().unwrap().addresses = called;
+        })
+    };
+    let refused = || Err("connection refused".to_owned());
+    let text = with(Some(v6), vec![(v4, Ok(())), (v6, refused())]);
+    assert!(
+        text.starts_with("Warning ip.v6: pds.example.com has the address 2a00::7, which does not answer: connection refused."),
+        "{text}"
+    );
+    assert!(text.contains("remove the row `pds.example.com. AAAA 2a00::7`"), "{text}");
+    assert!(
+        with(None, vec![(v4, Ok(())), (v6, refused())]).starts_with("Warning ip.v6"),
+        "the row is this machine's, which has no IPv6"
+    );
+    let proxy: IpAddr = "198.41.128.1".parse().unwrap();
+    assert!(
+        with(None, vec![(proxy, Ok(())), (v6, refused())]).starts_with("Skipped ip.v6"),
+        "a proxy's address is its own affair"
+    );
+    let text = with(None, vec![(v4, Ok(())), ("203.0.114.8".parse().unwrap(), refused())]);
+    assert!(text.starts_with("Warning ip.v4: pds.example.com has the address 203.0.114.8"), "{text}");
+    assert_eq!(with(None, vec![(v4, refused())]), "", "then no connection stands, and the certificate says so");
+}
+
+#[test]
+fn proxies_and_ports() {
+    let with = |change: fn(&mut Public)| changed(|facts| change(facts.public.as_mut().unwrap()));
+    let text = with(|public| public.upload.1 = Ok(413));
+    assert!(text.starts_with("Error http.upload: The proxy refuses uploads of 50 MiB, which the server takes."), "{text}");
+    assert!(text.contains("client_max_body_size 0;"), "{text}");
+    assert_eq!(with(|public| public.upload.1 = Ok(100)), "");
+    assert!(with(|public| public.upload.1 = Ok(403)).starts_with("Warning http.upload"));
+    assert!(with(|public| public.upload.1 = Err("there was no answer".into())).starts_with("Warning http.upload"));
+    let text = with(|public| public.issuer = Ok("http://localhost:2583".into()));
+    assert!(
+        text.starts_with("Error http.metadata: Apps that sign users in are told that this is http://localhost:2583"),
+        "{text}"
+    );
+    assert!(with(|public| public.issuer = Err("status 404".into())).contains("cannot be had (status 404)"));
+    let text = with(|public| public.challenge = Some(Err("203.0.114.7 port 80: connection refused".into())));
+    assert!(
+        text.starts_with("Warning http.challenge: At port 80 of pds.example.com the certificate authority does not find"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_the_server_itself_knows() {
+    let with = |not_after: Option<i64>| {
+        changed(|facts| {
+            let certificate = &mut facts.inside.as_mut().unwrap().certificates[0];
+            certificate.not_after = not_after;
+            certificate.problem = Some("The authority did not find the challenge at port 80.".into());
+        })
+    };
+    let text = with(Some(5 * DAY));
+    assert!(
+        text.starts_with(
+            "Warning tls.renewal: The certificate of pds.example.com is not renewed, and good for 5 more days: The authority"
+        ),
+        "{text}"
+    );
+    assert!(with(None).starts_with("Error tls.renewal: There is no certificate for pds.example.com: The authority"));
+    assert!(with(Some(-DAY)).starts_with("Error tls.renewal"));
+    let text = changed(|facts| {
+        let crawler = &mut facts.inside.as_mut().unwrap().crawlers[0];
+        crawler.follows = Some(false);
+        crawler.reading = Some("relay.example is ahead of this server.".into());
+    });
+    assert!(text.starts_with("Warning crawler.reading: relay.example is ahead of this server."), "{text}");
+    assert_eq!(changed(|facts| facts.inside = None), "");
+}
+
+#[test]
+fn backups_and_versions() {
+    let with = |change: fn(&mut BackupFacts)| changed(|facts| change(&mut facts.backups));
+    let text = with(|backups| *backups = BackupFacts::default());
+    assert!(
+        text.starts_with("Warning backup.age: There are no backups: when this disk breaks, all accounts are lost."),
+        "{text}"
+    );
+    let text = with(|backups| backups.backup = None);
+    assert!(text.starts_with("Warning backup.age: There was no backup yet.\n  `relay backup now` makes one."), "{text}");
+    assert_eq!(with(|backups| backups.backup = Some(succeeded(35))), "");
+    assert!(
+        with(|backups| backups.backup = Some(succeeded(37)))
+            .starts_with("Warning backup.age: The last backup is 37 hours old.")
+    );
+    let failed = |text: &str| Milestone {
+        sentence: text.into(),
+        remedy: Some("Mend it.".into()),
+        last_success_at: None,
+        ..succeeded(1)
+    };
+    let text = changed(|facts| {
+        facts.backups.backup = Some(Milestone { last_success_at: Some(-50 * 60 * 60 * 1000), ..failed("The place is full.") });
+    });
+    assert!(
+        text.starts_with(
+            "Error backup.age: The last backup failed, and the last good one is 50 hours old: The place is full.\n  Mend it."
+        ),
+        "{text}"
+    );
+    let text = changed(|facts| facts.backups.drill = Some(failed("A blob is missing.")));
+    assert!(
+        text.starts_with("Error backup.drill: The last drill, a restore on trial, failed, and there is no good one: A blob"),
+        "{text}"
+    );
+    assert!(with(|backups| backups.drill = None).starts_with("Warning backup.drill"));
+
+    let text = changed(|facts| facts.release = Some(("0.1.0".into(), Ok("0.2.0".into()))));
+    assert_eq!(text, "Notice version: Version 0.2.0 is there; this is 0.1.0.\n  `relay update` installs it.\n");
+    assert!(changed(|facts| facts.release = Some(("0.1.0".into(), Err("no answer".into())))).starts_with("Skipped version"));
+    assert_eq!(changed(|facts| facts.release = None), "");
+
+    let text = changed(|facts| {
+        let sender = Some(SenderFacts { domain: "example.com".into(), spf: false, dmarc: false });
+        facts.mail = MailFacts::Works { host: "mail.example.com".into(), sender };
+    });
+    assert!(
+        text.starts_with("Notice mail.sender: example.com has no SPF and no DMARC record, so many providers take its mail"),
+        "{text}"
+    );
 }

@@ -9,6 +9,9 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use crate::state::AppState;
 use crate::well_known::host_of;
 
+/// What is said of a challenge that there is not; `relay doctor` knows the server by it.
+pub(crate) const NO_CHALLENGE: &str = "There is no such challenge.\n";
+
 /// Builds the service of port 80.
 pub(crate) fn router(app: AppState) -> Router {
     Router::new().route("/.well-known/acme-challenge/{token}", axum::routing::get(challenge)).fallback(redirect).with_state(app)
@@ -18,7 +21,7 @@ pub(crate) fn router(app: AppState) -> Router {
 async fn challenge(State(app): State<AppState>, Path(token): Path<String>) -> Response {
     match app.tls.orders().and_then(|orders| orders.challenges().http_answer(&token)) {
         Some(answer) => ([(CONTENT_TYPE, "application/octet-stream")], answer).into_response(),
-        None => (StatusCode::NOT_FOUND, "There is no such challenge.\n").into_response(),
+        None => (StatusCode::NOT_FOUND, NO_CHALLENGE).into_response(),
     }
 }
 

@@ -11,6 +11,7 @@ use url::Url;
 
 use super::index::{Index, Program};
 use super::{ReleaseKey, UpdateError};
+use crate::config::Config;
 use crate::identity::http::HttpClient;
 
 const MAX_INDEX_BYTES: u64 = 1 << 20;
@@ -202,4 +203,10 @@ pub(super) fn hash(path: &Path) -> io::Result<String> {
             read => hasher.update(&buffer[..read]),
         }
     }
+}
+
+/// Returns the newest release; `None` where it is not configured where they are.
+pub(crate) async fn newest(config: &Config, client: &HttpClient) -> Option<Result<Index, UpdateError>> {
+    let (source, key) = (config.update.source.as_ref()?, config.update.public_key.as_ref()?);
+    Some(Releases::at(source, client).index(key).await)
 }

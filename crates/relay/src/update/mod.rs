@@ -22,7 +22,7 @@ mod signature;
 mod watch;
 
 pub(crate) use error::UpdateError;
-pub(crate) use fetch::Releases;
+pub(crate) use fetch::{Releases, newest};
 pub(crate) use rehearsal::rehearse;
 pub(crate) use run::{Service, Updater};
 pub use signature::ReleaseKey;

@@ -19,7 +19,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use crate::support::{Client, configure, free_port, is_there, on_path, start_plc};
+use crate::support::{Client, configure, free_port, is_there, on_path, relay, start_plc};
 
 const REAL: &str = env!("CARGO_BIN_EXE_relay");
 
@@ -237,6 +237,17 @@ async fn a_good_version_takes_over_and_can_be_undone() {
     assert_eq!(checked.status.code(), Some(3), "{}", said(&checked));
     assert!(said(&checked).contains("Version 0.2.0 is there; this is 0.1.0."), "{}", said(&checked));
     assert!(host.is_as_before());
+    let key = fs::read_to_string(host.path("key.pub")).unwrap();
+    let key = format!("update.public_key={}", key.lines().last().unwrap());
+    let mut doctor = relay(host.dir.path());
+    doctor.args(["doctor", "--json", "--config", "relay.toml", "--set", &key]);
+    let seen = tokio::task::spawn_blocking(move || doctor.output().unwrap()).await.unwrap();
+    let seen: Vec<serde_json::Value> = serde_json::from_slice(&seen.stdout).unwrap();
+    let version = seen.iter().find(|finding| finding["id"] == "version").unwrap();
+    assert_eq!(
+        (&version["outcome"], &version["sentence"]),
+        (&json!("notice"), &json!("Version 0.2.0 is there; this is 0.1.0."))
+    );
 
     // The line is cut in the middle of the program, and the next attempt goes on from there.
     let program = fs::read_dir(host.path("releases")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());

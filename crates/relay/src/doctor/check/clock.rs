@@ -1,4 +1,4 @@
-//! `clock`: whether this machine's clock agrees with others'.
+//! `clock`, `clock.sync`: whether this machine's clock agrees with others', and whether it will go on to.
 
 use crate::doctor::facts::Facts;
 use crate::doctor::finding::Finding;
@@ -8,6 +8,19 @@ const WARNING_MILLIS: i64 = 5_000;
 const ERROR_MILLIS: i64 = 30_000;
 
 pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
+    compare(facts, findings);
+    match facts.machine.clock_is_set {
+        Some(true) => findings.push(Finding::good("clock.sync", "The system sets its clock by the network.")),
+        Some(false) => findings.push(Finding::notice(
+            "clock.sync",
+            "The system does not set its clock by the network, so it will go wrong in time.",
+            "`sudo timedatectl set-ntp true`. In a virtual machine or container the host may do it.",
+        )),
+        None => {}
+    }
+}
+
+fn compare(facts: &Facts, findings: &mut Vec<Finding>) {
     let mut ahead: Vec<i64> = facts.clocks.iter().map(|(_, ahead)| *ahead).collect();
     ahead.sort_unstable();
     // The middle one: a single host with a wrong clock is not believed.

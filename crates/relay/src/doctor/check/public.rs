@@ -1,6 +1,9 @@
-//! `tls.certificate`, `http.health`, `http.websocket`: the server as others reach it.
+//! `ip.v4`, `ip.v6`, `tls.certificate`, `http.challenge`, `http.health`, `http.websocket`, `http.metadata`, `http.upload`: the
+//! server as others reach it.
 
-use crate::doctor::facts::{Facts, Public};
+use std::net::IpAddr;
+
+use crate::doctor::facts::{CertificateSeen, Facts, Public};
 use crate::doctor::finding::Finding;
 use crate::doctor::stands;
 
@@ -15,6 +18,8 @@ pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
         findings.extend(IDS.map(|id| Finding::skipped(id, "It is looked at once the name of the server leads somewhere.")));
         return;
     }
+    addresses(facts, public, findings);
+    findings.extend(public.challenge.as_ref().map(|answer| challenge(facts, answer)));
     if let Some(finding) = certificate(facts, public) {
         findings.push(finding);
         if !stands(findings, &["tls.certificate"]) {
@@ -25,8 +30,105 @@ pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
     findings.push(health(facts, public));
     if stands(findings, &["http.health"]) {
         findings.push(websocket(public));
+        findings.push(metadata(facts, public));
+        findings.push(upload(public));
     } else {
         findings.push(Finding::skipped("http.websocket", "It is looked at once the server answers by its name."));
+    }
+}
+
+/// Says which addresses of the name do not answer while another one does; when none does, the certificate says why.
+fn addresses(facts: &Facts, public: &Public, findings: &mut Vec<Finding>) {
+    let host = &facts.setup.host;
+    if facts.setup.local || public.addresses.iter().all(|(_, called)| called.is_err()) {
+        return;
+    }
+    for (id, row, own, of_family) in [
+        ("ip.v4", "A", facts.addresses.v4, IpAddr::is_ipv4 as fn(&IpAddr) -> bool),
+        ("ip.v6", "AAAA", facts.addresses.v6, IpAddr::is_ipv6),
+    ] {
+        let mut called = public.addresses.iter().filter(|(address, _)| of_family(address)).peekable();
+        if called.peek().is_none() {
+            continue;
+        }
+        let silent = called.find_map(|(address, called)| Some((address, called.as_ref().err()?)));
+        findings.push(match silent {
+            None => Finding::good(id, format!("{host} answers at each of its {row} rows.")),
+            // Then this machine cannot know what others get.
+            Some((address, _)) if own.is_none() && !is_own(facts) => {
+                Finding::skipped(id, format!("{address} cannot be called from this machine, which has no such address itself."))
+            }
+            Some((address, reason)) => Finding::warning(
+                id,
+                format!("{host} has the address {address}, which does not answer: {reason}."),
+                format!(
+                    "Whoever is sent there waits, or gets nowhere. Open the port there, let the server listen on it \
+                     (tls.https_bind, server.bind), or remove the row `{host}. {row} {address}`."
+                ),
+            ),
+        });
+    }
+}
+
+/// Whether the name leads to this very machine, and to no proxy.
+fn is_own(facts: &Facts) -> bool {
+    let own = [facts.addresses.v4, facts.addresses.v6];
+    let called = facts.public.iter().flat_map(|public| &public.addresses);
+    called.into_iter().any(|(address, _)| own.contains(&Some(*address)))
+}
+
+fn challenge(facts: &Facts, answer: &Result<(), String>) -> Finding {
+    const ID: &str = "http.challenge";
+    let host = &facts.setup.host;
+    match answer {
+        Ok(()) => Finding::good(ID, format!("The certificate authority finds the server at port 80 of {host}.")),
+        Err(reason) => Finding::warning(
+            ID,
+            format!("At port 80 of {host} the certificate authority does not find this server: {reason}."),
+            "Let port 80 lead to the server, in router, firewall and cloud console. Until then certificates depend on port 443 alone.",
+        ),
+    }
+}
+
+fn metadata(facts: &Facts, public: &Public) -> Finding {
+    const ID: &str = "http.metadata";
+    let url = &facts.setup.public_url;
+    match &public.issuer {
+        Ok(issuer) if issuer == url => Finding::good(ID, "Apps that sign users in find what they need."),
+        Ok(issuer) => Finding::error(
+            ID,
+            format!("Apps that sign users in are told that this is {issuer}, and not {url}."),
+            "Set server.public_url to the address that people use, and restart the server.",
+        ),
+        Err(reason) => Finding::error(
+            ID,
+            format!("Apps cannot sign users in: /.well-known/oauth-authorization-server cannot be had ({reason})."),
+            "The proxy has to pass on all paths, /.well-known/ too.",
+        ),
+    }
+}
+
+fn upload(public: &Public) -> Finding {
+    const ID: &str = "http.upload";
+    let (bytes, announced) = &public.upload;
+    let size = bytes >> 20;
+    match announced {
+        Ok(413) => Finding::error(
+            ID,
+            format!("The proxy refuses uploads of {size} MiB, which the server takes."),
+            "For nginx: `client_max_body_size 0;`. Where the limit cannot be raised, set limits.blob_upload no higher than it.",
+        ),
+        Ok(100 | 401) => Finding::good(ID, format!("Uploads of {size} MiB get to the server.")),
+        Ok(status) => Finding::warning(
+            ID,
+            format!("An upload of {size} MiB was answered with status {status} before it got to the server."),
+            "Look at what the proxy does with POST requests under /xrpc/.",
+        ),
+        Err(reason) => Finding::warning(
+            ID,
+            format!("An upload of {size} MiB was not answered: {reason}."),
+            "The proxy has to pass on the header Expect, or to answer it, and requests with large bodies.",
+        ),
     }
 }
 
@@ -40,8 +142,8 @@ fn certificate(facts: &Facts, public: &Public) -> Option<Finding> {
             "Check that ports 443 and 80 lead to this machine (firewall, router, cloud console), and that what speaks TLS there \
              has a certificate for this name.",
         ),
-        Ok(until) => {
-            let days = (until - public.now_millis).div_euclid(DAY_MILLIS);
+        Ok(CertificateSeen { not_after, issuer, names }) => {
+            let days = (not_after - facts.now_millis).div_euclid(DAY_MILLIS);
             if days < WARNING_DAYS {
                 Finding::warning(
                     ID,
@@ -49,7 +151,8 @@ fn certificate(facts: &Facts, public: &Public) -> Option<Finding> {
                     "Read the log of what speaks TLS for it: it says why the renewal fails.",
                 )
             } else {
-                Finding::good(ID, format!("The certificate of {host} is good for {days} days."))
+                let names = names.join(", ");
+                Finding::good(ID, format!("The certificate of {host} is good for {days} days (by {issuer}, for {names})."))
             }
         }
     })

@@ -5,21 +5,26 @@ mod accounts;
 mod addresses;
 mod dns;
 mod folder;
+mod machine;
+mod mail;
 mod owner;
 mod public;
 mod server;
 mod services;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use common::Clock;
 
-use super::facts::{Facts, MailFacts, Setup};
+use super::facts::{BackupFacts, Facts, Inside, Setup};
 use crate::account::operator::AccountSummary;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::identity::Identity;
 use crate::mail::Mailer;
+use crate::status::milestone::{Milestone, Outcome};
+use crate::update;
 
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,6 +35,15 @@ pub(crate) struct Known {
     /// Whether a server has the data folder.
     pub(crate) running: bool,
     pub(crate) accounts: Result<Vec<AccountSummary>, String>,
+    pub(crate) inside: Option<Inside>,
+    /// The last backup, drill and verification.
+    pub(crate) milestones: BTreeMap<String, Outcome>,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self { running: false, accounts: Ok(Vec::new()), inside: None, milestones: BTreeMap::new() }
+    }
 }
 
 /// Gathers all facts.
@@ -46,17 +60,42 @@ pub(crate) async fn gather(config: &Config, identity: &Identity, mail: &Mailer, 
     let (dns, acme, public, accounts, (services, clocks), mail) = tokio::join!(
         async { if setup.local { None } else { Some(dns::look(&setup, config).await) } },
         async { if setup.local { None } else { dns::look_at_acme(&setup, config, identity).await } },
-        public::look(config, clock.millis()),
+        public::look(config),
         accounts::look(identity, known.accounts),
         services::look(config, identity, clock),
-        async {
-            match mail.test().await {
-                None => MailFacts::NotConfigured,
-                Some((host, Ok(()))) => MailFacts::Works { host },
-                Some((host, Err(reason))) => MailFacts::Fails { host, reason },
-            }
-        },
+        mail::look(config, mail, &setup),
     );
+    let machine = machine::look(&config.data.dir, known.inside.as_ref().map(|inside| inside.process_id));
+    let release = async {
+        let newest = update::newest(config, &identity.clients().trusted).await?;
+        let newest = newest.map(|index| index.version.to_string()).map_err(|err| err.to_string());
+        Some((env!("CARGO_PKG_VERSION").to_owned(), newest))
+    };
+    let (machine, release) = tokio::join!(machine, release);
+    let mut milestones = known.milestones;
+    let mut milestone = |milestone: Milestone| milestones.remove(milestone.name());
+    let backups = BackupFacts {
+        every: config.backup.to.as_ref().map(|_| config.backup.every),
+        backup: milestone(Milestone::Backup),
+        drill: milestone(Milestone::Drill),
+    };
     let addresses = addresses::look();
-    Facts { setup, folder, clocks, server, addresses, dns, acme, public: Some(public), accounts, services, mail }
+    Facts {
+        setup,
+        folder,
+        clocks,
+        server,
+        addresses,
+        dns,
+        acme,
+        public: Some(public),
+        accounts,
+        services,
+        mail,
+        machine,
+        backups,
+        inside: known.inside,
+        release,
+        now_millis: clock.millis(),
+    }
 }

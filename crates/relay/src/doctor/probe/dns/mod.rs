@@ -47,7 +47,7 @@ fn resolvers(config: &Config) -> Vec<SocketAddr> {
 }
 
 /// Returns what asks all resolvers, until one answers.
-fn resolver(config: &Config) -> Result<Dns, String> {
+pub(super) fn resolver(config: &Config) -> Result<Dns, String> {
     Dns::new(&resolvers(config), PATIENCE).map_err(|err| err.to_string())
 }
 

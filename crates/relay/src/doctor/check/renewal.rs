@@ -1,0 +1,34 @@
+//! `tls.renewal`: the certificates that the server orders.
+
+use crate::doctor::facts::Facts;
+use crate::doctor::finding::Finding;
+
+const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
+/// Most names that are written out.
+const MAX_NAMES: usize = 5;
+
+pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
+    const ID: &str = "tls.renewal";
+    let Some(inside) = facts.inside.as_ref().filter(|inside| !inside.certificates.is_empty()) else { return };
+    let before = findings.len();
+    for certificate in &inside.certificates {
+        let Some(problem) = certificate.problem.as_deref() else { continue };
+        let problem = problem.trim_end_matches('.');
+        let remedy = "The server tries again by itself. What the authority says is most often about DNS or ports 80 and 443.";
+        findings.push(match certificate.not_after.map(|end| (end - facts.now_millis).div_euclid(DAY_MILLIS)) {
+            Some(days) if days >= 0 => Finding::warning(
+                ID,
+                format!("The certificate of {} is not renewed, and good for {days} more days: {problem}.", certificate.name),
+                remedy,
+            ),
+            _ => Finding::error(ID, format!("There is no certificate for {}: {problem}.", certificate.name), remedy),
+        });
+        if findings.len() - before >= MAX_NAMES {
+            return;
+        }
+    }
+    if findings.len() == before {
+        let count = inside.certificates.len();
+        findings.push(Finding::good(ID, format!("The {count} certificates that the server orders are current.")));
+    }
+}
