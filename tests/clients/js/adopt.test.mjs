@@ -92,8 +92,12 @@ test('the accounts of the official PDS are taken over, and nobody notices', { sk
 
   const [dir, target] = [net.dataDir, `${net.dataDir}-new`]
   const config = `${target}.toml`
-  await t.test('it is refused while the old server runs', async () => {
-    const { code, stderr } = await relay('adopt', dir, '--data-dir', target)
+  await t.test('it is refused while the old server runs, which can be looked at', async () => {
+    const looked = await relay('adopt', dir, '--data-dir', target)
+    assert.equal(looked.code, 0, looked.stdout + looked.stderr)
+    assert.match(looked.stdout, /The old server runs\./)
+    assert.match(looked.stdout, /To take over:\n +4 {2}accounts\n +38 {2}records/)
+    const { code, stderr } = await relay('adopt', dir, '--data-dir', target, '--yes')
     assert.equal(code, 1, stderr)
     assert.match(stderr, /is in use by process \d+.*\n.*Stop the official PDS/)
   })

@@ -31,7 +31,11 @@ struct Parameters {
 #[serde(tag = "method", rename_all = "snake_case")]
 enum Auth {
     None,
-    PrivateKeyJwt { jkt: String },
+    /// The other name is that of versions before 2025.
+    #[serde(alias = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")]
+    PrivateKeyJwt {
+        jkt: String,
+    },
 }
 
 /// Lists the sessions of apps that can be taken over, and counts the others.

@@ -3,6 +3,9 @@
 //! SQLite writes beside a database even when it only reads, unless it is told that nobody else can: so a database is opened as
 //! immutable, which is true while its server is stopped. Only one with a log that was not copied back, since its server was
 //! killed, is copied first, and opened with its log in a folder of ours.
+//!
+//! While the server runs, its folder can be looked at all the same: the databases that it has open are read as SQLite reads what
+//! others write. Those of accounts it opens for moments only; what looks wrong with one is looked at again ([`Folder::is_live`]).
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -39,6 +42,8 @@ pub(crate) struct Folder {
     tmp: PathBuf,
     /// Copies of databases with a log.
     scratch: TempDir,
+    /// Whether the old server has the folder.
+    is_live: bool,
     /// What the databases were like when they were opened.
     seen: Vec<(PathBuf, Option<(u64, SystemTime)>)>,
 }
@@ -51,9 +56,9 @@ pub(super) struct ActorFolder {
 }
 
 impl Folder {
-    /// Finds everything in `dir`, and makes sure that nobody uses it and that its form is known. `blobs` says where blobs are,
-    /// if they are elsewhere than the settings say.
-    pub(crate) fn open(dir: &Path, env: &EnvFile, blobs: Option<&Path>) -> Result<Self, AdoptError> {
+    /// Finds everything in `dir`, and makes sure that its form is known and, unless it is only looked at, that nobody uses it.
+    /// `blobs` says where blobs are, if they are elsewhere than the settings say.
+    pub(crate) fn open(dir: &Path, env: &EnvFile, blobs: Option<&Path>, only_look: bool) -> Result<Self, AdoptError> {
         let dir = fs::canonicalize(dir).map_err(AdoptError::io(dir))?;
         let base = env.get("PDS_DATA_DIRECTORY").map(PathBuf::from);
         // What was inside the old folder is in this one: it may be a copy, or be mounted elsewhere.
@@ -87,24 +92,24 @@ impl Folder {
             blobs,
             tmp,
             scratch,
+            is_live: false,
             seen: Vec::new(),
             dir,
         };
-        folder.check()?;
+        folder.check(only_look)?;
         Ok(folder)
     }
 
-    fn check(&mut self) -> Result<(), AdoptError> {
+    fn check(&mut self, only_look: bool) -> Result<(), AdoptError> {
         if !self.sequencer.is_file() {
             return Err(AdoptError::Missing { path: self.sequencer.clone(), variable: "SEQUENCER_DB_LOCATION" });
         }
         if !self.actors.is_dir() {
             return Err(AdoptError::Missing { path: self.actors.clone(), variable: "ACTOR_STORE_DIRECTORY" });
         }
-        for path in [&self.accounts, &self.sequencer] {
-            if let Some(Holder { pid }) = holder(path) {
-                return Err(AdoptError::InUse { path: path.clone(), pid });
-            }
+        match self.check_unused() {
+            Err(AdoptError::InUse { .. }) if only_look => self.is_live = true,
+            other => other?,
         }
         self.seen = self.states();
         let accounts = self.accounts()?;
@@ -122,13 +127,26 @@ impl Folder {
         files.map(|path| (path.clone(), state(&path))).collect()
     }
 
-    /// Makes sure that the old server did not write since.
-    pub(super) fn check_unchanged(&self) -> Result<(), AdoptError> {
+    fn check_unused(&self) -> Result<(), AdoptError> {
         for path in [&self.accounts, &self.sequencer] {
             if let Some(Holder { pid }) = holder(path) {
                 return Err(AdoptError::InUse { path: path.clone(), pid });
             }
         }
+        Ok(())
+    }
+
+    /// Whether the old server has the folder, so that it may change while it is looked at.
+    pub(super) fn is_live(&self) -> bool {
+        self.is_live
+    }
+
+    /// Makes sure that the old server did not write since, if it was stopped.
+    pub(super) fn check_unchanged(&self) -> Result<(), AdoptError> {
+        if self.is_live {
+            return Ok(());
+        }
+        self.check_unused()?;
         let now = self.states();
         match self.seen.iter().zip(&now).find(|(before, after)| before != after) {
             Some(((path, _), _)) => Err(AdoptError::Changed { path: path.clone() }),
@@ -138,17 +156,17 @@ impl Folder {
 
     /// Opens the database of accounts.
     pub(super) fn accounts(&self) -> Result<Connection, AdoptError> {
-        self.connect(&self.accounts)
+        self.connect(&self.accounts, self.is_live)
     }
 
     /// Opens the database of events.
     pub(super) fn sequencer(&self) -> Result<Connection, AdoptError> {
-        self.connect(&self.sequencer)
+        self.connect(&self.sequencer, self.is_live)
     }
 
     /// Opens the database of an account.
     pub(super) fn actor(&self, folder: &ActorFolder) -> Result<Connection, AdoptError> {
-        let conn = self.connect(&folder.store)?;
+        let conn = self.connect(&folder.store, false)?;
         check_migrations(&conn, &folder.store, &ACTOR_MIGRATIONS, None)?;
         Ok(conn)
     }
@@ -217,15 +235,17 @@ impl Folder {
         (store + of_blobs).max(1)
     }
 
-    /// Opens a database for reading.
-    fn connect(&self, path: &Path) -> Result<Connection, AdoptError> {
+    /// Opens a database for reading; `is_shared` with a process that writes.
+    fn connect(&self, path: &Path, is_shared: bool) -> Result<Connection, AdoptError> {
         let log = beside(path, "-wal");
         let has_log = fs::metadata(&log).is_ok_and(|metadata| metadata.len() > 0);
         let open = |path: &Path, flags: OpenFlags, parameters: &str| {
             let uri = format!("file:{}{parameters}", escaped(path));
             Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         };
-        let conn = if has_log {
+        let conn = if is_shared {
+            open(path, OpenFlags::SQLITE_OPEN_READ_ONLY, "")
+        } else if has_log {
             let copy = self.scratch.path().join(HEXLOWER.encode(&crate::random::bytes::<8>()));
             fs::copy(path, &copy).map_err(AdoptError::io(path))?;
             fs::copy(&log, beside(&copy, "-wal")).map_err(AdoptError::io(&log))?;

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use super::account::{self, Actor};
 use super::apps::{self, Consent};
 use super::folder::Folder;
-use super::repo::{self, Discard};
+use super::repo::{self, Discard, Summary};
 use super::report::{Report, Severity};
 use super::{AdoptError, Progress, blobs, events};
 use crate::store::app_password::AppPassword;
@@ -96,23 +96,20 @@ pub(crate) fn look(
     let began = Instant::now();
     let mut report = Report::default();
     let mut expected = Vec::new();
+    if folder.is_live() {
+        let sentence = "The old server runs. What it writes from now on is not counted here; stop it before you take over.";
+        report.add(Severity::Notice, None, sentence.to_owned());
+    }
     let accounts = folder.accounts()?;
     let dids = account::list(&accounts)?;
     let total = dids.len() as u64;
     for (at, text) in dids.iter().enumerate() {
         progress(at as u64, total);
         let Some(did) = parse(text, &mut report) else { continue };
-        let gathered = match gather(folder, &accounts, &did, now, &mut report)? {
-            Ok(gathered) => gathered,
+        let (gathered, summary) = match checked(folder, &accounts, &did, now, &mut report)? {
+            Ok(found) => found,
             Err(why) => {
                 report.set_aside(&did, aside(&why));
-                continue;
-            }
-        };
-        let summary = match repo::read(&gathered.conn, &did, gathered.key.verifying_key(), Discard) {
-            Ok(summary) => summary,
-            Err(err) => {
-                report.set_aside(&did, aside(&err.to_string()));
                 continue;
             }
         };
@@ -134,6 +131,36 @@ pub(crate) fn look(
     folder.check_unchanged()?;
     report.duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok((report, Accounts::new(expected, rotation_key)))
+}
+
+/// Times that something is looked at that looks wrong, and may only be in the writing.
+const TRIES: usize = 5;
+
+/// Gathers what there is of an account, and checks its repo. The inner error says why it has to be set aside.
+fn checked(
+    folder: &Folder,
+    accounts: &Connection,
+    did: &Did,
+    now: i64,
+    report: &mut Report,
+) -> Result<Result<(Gathered, Summary), String>, AdoptError> {
+    let tries = if folder.is_live() { TRIES } else { 1 };
+    let mut wrong = String::new();
+    for _ in 0..tries {
+        let mut told = Report::default();
+        let found = gather(folder, accounts, did, now, &mut told)?.and_then(|gathered| {
+            let summary = repo::read(&gathered.conn, did, gathered.key.verifying_key(), Discard);
+            summary.map(|summary| (gathered, summary)).map_err(|err| err.to_string())
+        });
+        match found {
+            Ok(found) => {
+                report.take(told);
+                return Ok(Ok(found));
+            }
+            Err(why) => wrong = why,
+        }
+    }
+    Ok(Err(wrong))
 }
 
 /// Looks at what belongs to no account alone.

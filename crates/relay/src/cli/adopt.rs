@@ -60,7 +60,7 @@ pub(super) async fn run(args: &AdoptArgs, env: Vec<(String, String)>) -> Result<
     let has_file = args.source.file().is_some();
     let defaults = if has_file { Vec::new() } else { settings.overrides() };
     let config = args.source.load_over(env.clone(), &defaults, &[])?.config;
-    let folder = Folder::open(&args.dir, &old, args.blobs.as_deref())?;
+    let folder = Folder::open(&args.dir, &old, args.blobs.as_deref(), !args.yes)?;
     check_secrets(args, &old)?;
     if args.yes && !folder.has_blobs() {
         return Err(CliError::Usage {

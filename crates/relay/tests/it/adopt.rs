@@ -191,6 +191,15 @@ async fn a_server_that_has_the_folder_is_noticed() {
     assert_eq!(count, 1);
     let said = bench.refusal(&["--yes"]).await;
     assert!(said.contains(&format!("OLD/account.sqlite is in use by process {}", std::process::id())), "{said}");
+    // Looked at it can be, with what is not in the database file yet.
+    accounts.execute("UPDATE actor SET handle = 'a b'", []).unwrap();
+    let (code, report) = bench.report(&[]).await;
+    assert_eq!((code, &report["report"]["accounts"]), (Some(3), &json!(1)));
+    insta::assert_snapshot!(sentences(&report).join("\n"), @r#"
+    notice: The old server runs. What it writes from now on is not counted here; stop it before you take over.
+    warning: Its handle "a b" is none; it has to choose another one.
+    "#);
+    accounts.execute("UPDATE actor SET handle = 'alice.test'", []).unwrap();
     drop(accounts);
     assert_eq!(bench.report(&["--yes"]).await.0, Some(0));
     // It was started once more, and wrote.
