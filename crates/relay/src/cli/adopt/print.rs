@@ -116,7 +116,7 @@ fn settings(out: &mut impl Write, args: &AdoptArgs, proposal: &Proposal<'_>) -> 
     if !proposal.has_file {
         writeln!(out, "\nIts settings are these here (--write-config FILE writes them to a file, with their secrets):\n")?;
         for line in proposal.settings.toml(Some(&proposal.config.data.dir.display().to_string()), false).lines() {
-            writeln!(out, "    {line}")?;
+            writeln!(out, "{}{line}", if line.is_empty() { "" } else { "    " })?;
         }
     }
     Ok(())
