@@ -65,7 +65,8 @@ rec {
   ];
 
   entrypoint = [ "${program}/bin/relay" ];
-  command = [ "serve" ];
+  # Without configuration it serves the pages of the set-up.
+  command = [ ];
 
   environment = {
     RELAY_DATA_DIR = stateDir;

@@ -141,7 +141,7 @@ def image_runs(image):
     version = podman('run', '--rm', *flags(), '--read-only', '--network=none', image, '--version')
     assert re.fullmatch(r'relay [0-9.]+', version), version
     # Without its one setting, the server says which.
-    refusal = podman('run', '--rm', *flags(), '--network=none', image, ok=False)
+    refusal = podman('run', '--rm', *flags(), '--network=none', image, 'serve', ok=False)
     assert 'server.public_url' in refusal and not BROKEN.search(refusal), refusal
     size = int(podman('image', 'inspect', '-f', '{{.Size}}', image))
     assert size < LIMIT_BYTES, f'{size} bytes'

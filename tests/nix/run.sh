@@ -157,7 +157,7 @@ facts = {
     "name": (a["name"], a["tag"]) == ("relay", "latest"),
     "contents": [re.sub(r"-\d.*", "", name) for name in a["contents"]] == ["tzdata", "relay-libraries", "cacert", "relay"],
     "entry point": len(c["Entrypoint"]) == 1 and re.fullmatch(store + r"relay-[0-9.]+/bin/relay", c["Entrypoint"][0]),
-    "command": c["Cmd"] == ["serve"],
+    "command": c["Cmd"] == [],
     "certificates": re.fullmatch(store + r"cacert[^/]*/etc/ssl/certs/ca-bundle.crt", env["SSL_CERT_FILE"]),
     "time zones": re.fullmatch(store + r"tzdata[^/]*/share/zoneinfo", env["TZDIR"]),
     "settings": (env["RELAY_DATA_DIR"], env["RELAY_SERVER_BIND"]) == ("/data", "0.0.0.0:2583"),

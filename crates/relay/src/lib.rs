@@ -9,6 +9,8 @@
 //! - `account`, `repo`, `blob`, `firehose`, [`identity`]: the use cases behind the methods.
 //! - `pages`: what people see in their browser.
 //! - `second_factor`: what signing in takes besides the password, and passkeys.
+//! - `gateway`: the router in front of this machine, and its ports.
+//! - `setup`: the first run, in the terminal and in the browser.
 //! - [`tls`]: certificates and how connections begin with them.
 //! - `update`: a new version of the program, and the way back.
 //! - `backup`: copies of everything, and the way back.
@@ -30,6 +32,7 @@ mod doctor;
 mod error;
 mod extract;
 mod firehose;
+mod gateway;
 pub mod identity;
 mod layers;
 mod lexicon;
@@ -48,6 +51,7 @@ mod secrets;
 pub mod server;
 mod service;
 mod service_manager;
+mod setup;
 pub mod state;
 mod status;
 mod store;

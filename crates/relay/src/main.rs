@@ -13,7 +13,9 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    match cli.command {
+    let Some(command) = cli.command else { return cli::main_default() };
+    match command {
+        Command::Setup(args) => cli::main_setup(&args),
         Command::Dev(args) => cli::main_dev(&args),
         Command::Serve(args) => cli::main_serve(&args),
         Command::Config(args) => cli::main_config(&args),

@@ -49,6 +49,14 @@ impl Server {
         Ok(server)
     }
 
+    /// Begins to serve what the world reaches, but not `server.bind`, which another has meanwhile.
+    pub(crate) fn start_in_front(app: AppState) -> Result<Self, StartError> {
+        let tls = &app.config.tls;
+        let (https, http) = if tls.mode.serves() { (&tls.https_bind[..], &tls.http_bind[..]) } else { (&[][..], &[][..]) };
+        let (https, redirect) = (bind(https, "tls.https_bind")?, bind(http, "tls.http_bind")?);
+        Ok(Self::start_on(app, Listeners { plain: Vec::new(), https, redirect }))
+    }
+
     /// Serves the metrics, to anyone, on a listener that is bound already.
     pub fn serve_metrics(&self, listener: TcpListener) {
         if let Ok(address) = listener.local_addr() {

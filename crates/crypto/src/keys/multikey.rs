@@ -2,6 +2,8 @@
 //!
 //! Spec: <https://atproto.com/specs/cryptography#public-key-encoding>
 
+use zeroize::Zeroizing;
+
 use super::{Curve, KeyError};
 
 const DID_KEY: &str = "did:key:";
@@ -27,6 +29,23 @@ pub(super) fn encode(curve: Curve, compressed: &[u8; COMPRESSED_BYTES]) -> Strin
     let mut text = String::with_capacity(49);
     text.push('z');
     bs58::encode(bytes).onto(&mut text).expect("a String grows as needed");
+    text
+}
+
+/// Encodes a private key, as tools that sign PLC operations by hand take it.
+pub(super) fn encode_secret(curve: Curve, secret: &[u8; 32]) -> Zeroizing<String> {
+    // https://github.com/multiformats/multicodec/blob/master/table.csv: secp256k1-priv and p256-priv, as varints.
+    let prefix = match curve {
+        Curve::K256 => [0x81, 0x26],
+        Curve::P256 => [0x86, 0x26],
+    };
+    let mut bytes = Zeroizing::new([0; 2 + 32]);
+    bytes[..2].copy_from_slice(&prefix);
+    bytes[2..].copy_from_slice(secret);
+    // Large enough from the start, so that no copy stays behind when it grows.
+    let mut text = Zeroizing::new(String::with_capacity(64));
+    text.push('z');
+    bs58::encode(&bytes[..]).onto(&mut *text).expect("a String grows as needed");
     text
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use k256::ecdsa::signature::Signer;
 use zeroize::Zeroizing;
 
-use super::{Curve, KeyError, VerifyingKey};
+use super::{Curve, KeyError, VerifyingKey, multikey};
 
 /// A private key. It zeroizes itself when dropped, and prints only its public half.
 #[derive(Clone)]
@@ -46,6 +46,11 @@ impl SigningKey {
             Secret::K256(key) => Zeroizing::new(key.to_bytes().into()),
             Secret::P256(key) => Zeroizing::new(key.to_bytes().into()),
         }
+    }
+
+    /// Returns the private key as multibase text, which people keep and tools that sign PLC operations by hand take.
+    pub fn to_multibase(&self) -> Zeroizing<String> {
+        multikey::encode_secret(self.curve(), &self.to_bytes())
     }
 
     pub const fn curve(&self) -> Curve {

@@ -97,7 +97,7 @@ async fn ask(args: &DoctorArgs, env: Vec<(String, String)>, has_data: bool) -> K
     }
 }
 
-fn print(out: &mut impl std::io::Write, findings: &[Finding]) -> std::io::Result<()> {
+pub(super) fn print(out: &mut impl std::io::Write, findings: &[Finding]) -> std::io::Result<()> {
     for finding in findings {
         let mark = match finding.outcome {
             Outcome::Good => "ok     ",

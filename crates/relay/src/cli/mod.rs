@@ -18,6 +18,7 @@ pub mod restore;
 pub mod rotate;
 pub mod serve;
 pub mod service;
+pub mod setup;
 mod source;
 pub mod status;
 pub mod update;
@@ -34,12 +35,14 @@ use clap::{Parser, Subcommand};
 pub use self::{error::CliError, source::ConfigSourceArgs};
 
 /// An AT Protocol Personal Data Server.
+///
+/// Without a verb it runs the server, or the set-up where there is none yet.
 #[derive(Debug, Parser)]
-#[command(name = "relay", version, about, propagate_version = false, arg_required_else_help = true)]
+#[command(name = "relay", version, about, long_about, propagate_version = false)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
 }
 
 /// What to do.
@@ -47,6 +50,8 @@ pub struct Cli {
 pub enum Command {
     /// Run a server for development: on this machine, with a PLC directory of its own and test accounts
     Dev(dev::DevArgs),
+    /// Set a server up, by questions in the terminal, in the browser, or by arguments
+    Setup(setup::SetupArgs),
     /// Run the server
     Serve(serve::ServeArgs),
     /// Check, show or document the configuration
@@ -117,6 +122,22 @@ pub fn main_dev(args: &dev::DevArgs) -> ExitCode {
 /// Runs `relay serve`.
 pub fn main_serve(args: &serve::ServeArgs) -> ExitCode {
     finish(args.load(process_env()).and_then(|loaded| in_runtime(serve::run(loaded))))
+}
+
+/// Runs `relay setup`.
+pub fn main_setup(args: &setup::SetupArgs) -> ExitCode {
+    finish(in_runtime(setup::run(args, process_env())).and_then(setup::go_on))
+}
+
+/// Runs `relay` without a verb: the server, or the set-up where there is none yet.
+pub fn main_default() -> ExitCode {
+    // As if the verb had been there, with what variables say.
+    let (serve, setup) = (["relay", "serve"], ["relay", "setup", "--browser"]);
+    match (Cli::try_parse_from(serve).map(|cli| cli.command), Cli::try_parse_from(setup).map(|cli| cli.command)) {
+        (Ok(Some(Command::Serve(args))), _) if setup::is_configured(&args.source, &process_env()) => main_serve(&args),
+        (_, Ok(Some(Command::Setup(args)))) => main_setup(&args),
+        _ => unreachable!("the verbs are there"),
+    }
 }
 
 /// Runs `relay account`.
@@ -260,6 +281,11 @@ mod tests {
             "relay dev --plc-url http://localhost:2582",
             "relay serve --config relay.toml --data-dir /d --public-url https://a.example --bind [::]:80 --bind [::]:81",
             "relay serve --set limits.import=1GiB --set mail.from=a@b.c",
+            "relay",
+            "relay setup",
+            "relay setup --browser --bind 127.0.0.1:3000 --host nas.example.com",
+            "relay setup --yes --hostname pds.example.com --proxy --handle alice --email a@b.c --password-stdin --service",
+            "relay setup --yes --answers answers.json --data-dir /d --backup-to /mnt/disk",
             "relay config check",
             "relay config show --config relay.toml",
             "relay config docs",
@@ -293,8 +319,9 @@ mod tests {
             assert!(parse(line.split(' ')).is_ok(), "{line}");
         }
         for line in [
-            "relay",
             "relay frobnicate",
+            "relay setup --yes --browser",
+            "relay setup --hostname a.example",
             "relay serve --set limits.import",
             "relay update --with-data",
             "relay dev --plc-url http://x --plc-bind 127.0.0.1:1",

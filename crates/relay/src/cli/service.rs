@@ -7,6 +7,7 @@ use std::process::Command;
 use clap::{Args, Subcommand};
 
 use super::{CliError, ConfigSourceArgs};
+use crate::config::{BackupPlace, BackupTo};
 use crate::service::{self, Manager, Plan, Scope, Service, StepError};
 
 /// The arguments of `relay service`.
@@ -74,6 +75,14 @@ pub(super) fn run(args: &ServiceArgs, env: Vec<(String, String)>) -> Result<(), 
     }
 }
 
+/// Makes a service of the server that has this configuration, and starts it.
+pub(super) fn install(config: PathBuf, env: Vec<(String, String)>) -> Result<(), CliError> {
+    let (manager, scope) = (manager()?, scope(&env)?);
+    let source = ConfigSourceArgs { config: Some(config), ..ConfigSourceArgs::default() };
+    let args = InstallArgs { dry_run: false, keep_awake: manager == Manager::Launchd, source };
+    carry_out(&described(&args, env, manager, scope)?.install(), false)
+}
+
 pub(super) fn manager() -> Result<Manager, CliError> {
     let systemd =
         || std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|dir| dir.join("systemctl").exists());
@@ -129,17 +138,25 @@ fn described(args: &InstallArgs, env: Vec<(String, String)>, manager: Manager, s
         problem: format!("It is not known where this program is: {err}."),
         remedy: "Run it by its whole path.".to_owned(),
     })?;
+    // The unit keeps the service out of these folders.
+    let hidden = ["/home", "/root", "/tmp", "/run/user"].iter().any(|folder| program.starts_with(folder));
+    let copied = matches!(scope, Scope::System { .. }) && manager == Manager::Systemd && hidden;
     let service = Service {
         manager,
         scope,
-        program,
+        copy_from: copied.then(|| program.clone()),
+        program: if copied { PathBuf::from("/usr/local/bin/relay") } else { program },
         config: absolute(&config)?,
         data_dir: absolute(&loaded.data.dir)?,
+        backups: match &loaded.backup.to {
+            Some(BackupTo { place: BackupPlace::Folder(folder), .. }) => Some(folder.clone()),
+            _ => None,
+        },
         bind: loaded.addresses(),
         keep_awake: args.keep_awake,
     };
     // Neither a unit's line nor a job can hold every path.
-    for path in [&service.program, &service.config, &service.data_dir] {
+    for path in [&service.program, &service.config, &service.data_dir].into_iter().chain(&service.backups) {
         let odd = |c: char| c.is_whitespace() || c.is_control() || "%$\\\"';".contains(c);
         if manager == Manager::Systemd && path.to_str().is_none_or(|path| path.contains(odd)) {
             return Err(CliError::Failed {

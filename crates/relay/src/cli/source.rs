@@ -1,19 +1,20 @@
 //! The arguments that say where the configuration comes from; most verbs share them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
 use super::CliError;
 use crate::config::{self, Config, Loaded, Override};
+use crate::setup::{Machine, Place};
 
-/// Where a configuration file is looked for when none is named.
+/// Where a configuration file is looked for when none is named, before that which `relay setup` wrote.
 const USUAL_FILES: [&str; 2] = ["relay.toml", "/etc/relay/relay.toml"];
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ConfigSourceArgs {
-    /// The configuration file [default: relay.toml, /etc/relay/relay.toml]
+    /// The configuration file [default: relay.toml, /etc/relay/relay.toml, that of `relay setup`]
     #[arg(long, value_name = "FILE", env = "RELAY_CONFIG")]
     pub config: Option<PathBuf>,
     /// The folder of the data (data.dir)
@@ -73,9 +74,25 @@ impl ConfigSourceArgs {
         Config::load(self.file().as_deref(), env, &overrides).map_err(|errors| CliError::Config { errors, hints })
     }
 
+    /// Returns the file that `relay setup` ends with: in the data folder, where that is named, or else in the platform's.
+    fn written_by_setup(&self) -> Option<PathBuf> {
+        Some(self.place(super::process_env())?.config())
+    }
+
+    /// Returns where `relay setup` puts a server.
+    pub(super) fn place(&self, env: Vec<(String, String)>) -> Option<Place> {
+        let named = self.data_dir.as_ref().map(|dir| ("RELAY_DATA_DIR".to_owned(), dir.clone()));
+        Machine::look(env.into_iter().chain(named)).place()
+    }
+
+    /// Returns what `--set` sets.
+    pub(super) fn set_overrides(&self) -> Vec<Override> {
+        self.set.iter().map(SetArg::to_override).collect()
+    }
+
     /// Returns the configuration file that is used, if there is one.
     pub fn file(&self) -> Option<PathBuf> {
-        let usual = || USUAL_FILES.iter().map(Path::new).find(|file| file.is_file()).map(Path::to_owned);
+        let usual = || USUAL_FILES.iter().map(PathBuf::from).chain(self.written_by_setup()).find(|file| file.is_file());
         // An empty RELAY_CONFIG is the same as none, as with all our variables.
         self.config.clone().filter(|file| !file.as_os_str().is_empty()).or_else(usual)
     }

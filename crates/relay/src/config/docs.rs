@@ -22,7 +22,7 @@ A setting has a section and a key, such as `server.public_url`. It can be set in
 3. for secrets, a file in `$CREDENTIALS_DIRECTORY` with the setting's path as its name, as systemd makes it for
    `LoadCredential=secrets.admin_password:/path/to/file`
 4. the file that `--config` or `RELAY_CONFIG` names; otherwise `relay.toml` in the working directory, then
-   `/etc/relay/relay.toml`
+   `/etc/relay/relay.toml`, then `relay.toml` in the data folder, which `relay setup` writes
 
 A setting marked *secret* can also be read from a file: add `_file` to its path (`secrets.admin_password_file`,
 `RELAY_SECRETS_ADMIN_PASSWORD_FILE`). An empty value is the same as none.

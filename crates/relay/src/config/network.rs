@@ -27,6 +27,8 @@ pub struct Network {
     pub dns_servers: Option<Vec<SocketAddr>>,
     /// Whether lexicons are looked up that records are to be checked against.
     pub resolve_record_lexicons: bool,
+    /// Whether the router is asked to pass the ports of TLS on to this machine.
+    pub open_ports: bool,
     /// Certificate authorities to trust besides the public ones.
     pub extra_roots: Option<ExtraRoots>,
     /// Bounds on services that calls are passed on to. There is no setting for them; tests are less patient.
@@ -79,6 +81,7 @@ impl Network {
             trusted_proxies: reader.list("network.trusted_proxies", IpRange::parse).unwrap_or_default(),
             dns_servers,
             resolve_record_lexicons: reader.flag("network.resolve_record_lexicons"),
+            open_ports: reader.flag("network.open_ports"),
             extra_roots: read_roots(reader),
             upstream: UpstreamBounds::default(),
         }

@@ -901,6 +901,14 @@ pub static SETTINGS: &[Setting] = &[
          no schema of, to check records against them. Off: such records are stored unchecked.",
     ),
     Setting::new(
+        "network.open_ports",
+        Kind::Bool,
+        Default::Value("false"),
+        "true",
+        "Whether the server asks the router, by UPnP, to pass ports 443 and 80 on to it, where it speaks TLS itself: for a \
+         server at home. It asks again every 20 minutes, and what it got ends an hour after it stopped.",
+    ),
+    Setting::new(
         "network.extra_root_certificates",
         Kind::Path,
         Default::Unset,

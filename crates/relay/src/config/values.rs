@@ -204,6 +204,11 @@ impl PublicUrl {
         Ok(Self { origin: url.origin().ascii_serialization(), host, port: url.port(), https, local })
     }
 
+    /// Reads `https://` with this host; `None` when that is no address of a server.
+    pub(crate) fn of_host(host: &str) -> Option<Self> {
+        Self::parse(&format!("https://{host}")).ok()
+    }
+
     /// Returns the URL without a slash at its end: `https://pds.example.com`.
     pub fn as_str(&self) -> &str {
         &self.origin

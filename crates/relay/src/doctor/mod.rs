@@ -9,7 +9,10 @@ mod finding;
 mod fix;
 pub(crate) mod probe;
 
-pub(crate) use facts::{Facts, Inside};
+pub(crate) use check::address::is_carrier_grade;
+#[cfg(test)]
+pub(crate) use facts::Authorities;
+pub(crate) use facts::{Addresses, DnsFacts, Facts, Inside, ServerFacts, Setup};
 pub(crate) use finding::{Finding, Outcome};
 pub(crate) use fix::fix;
 

@@ -16,6 +16,7 @@ struct Asset {
 const ASSETS: &[Asset] = &[
     asset("account-passkeys.js", "text/javascript; charset=utf-8", include_str!("../../assets/account-passkeys.js")),
     asset("pages.css", "text/css; charset=utf-8", include_str!("../../assets/pages.css")),
+    asset("setup.js", "text/javascript; charset=utf-8", include_str!("../../assets/setup.js")),
     asset("sign-in.js", "text/javascript; charset=utf-8", include_str!("../../assets/sign-in.js")),
     asset("sign-up.js", "text/javascript; charset=utf-8", include_str!("../../assets/sign-up.js")),
 ];

@@ -50,6 +50,13 @@ impl Frame {
         }
     }
 
+    /// Returns the frame of a page that is not of a server yet.
+    pub(crate) fn of_set_up(language: Language, csrf: String, here: String) -> Self {
+        let links = Links { home: None, support: None, privacy_policy: None, terms: None, contact_email: None };
+        let t = language.texts();
+        Self { t, language, csrf, service_name: t.setup.brand.to_owned(), host: String::new(), here, links }
+    }
+
     /// Returns the address of a file that pages load.
     #[expect(clippy::unused_self, reason = "templates reach functions through what they have")]
     pub(crate) fn asset(&self, name: &str) -> String {

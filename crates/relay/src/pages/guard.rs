@@ -62,7 +62,8 @@ pub(crate) async fn guard(State(app): State<AppState>, request: Request, next: N
     }
     let (mut parts, body) = request.into_parts();
     let visitor = Visitor::of(&parts, &app);
-    let response = match check_origin(&app, &parts.method, &parts.headers) {
+    let own = |origin: &str| is_own_origin(&app, &parts.headers, origin);
+    let response = match check_origin(&parts.method, &parts.headers, own) {
         Ok(()) => {
             parts.extensions.insert(visitor.clone());
             next.run(Request::from_parts(parts, body)).await
@@ -77,13 +78,13 @@ pub(crate) async fn guard(State(app): State<AppState>, request: Request, next: N
     };
     let form_target = response.extensions_mut().remove::<FormTarget>();
     let headers = response.headers_mut();
-    put_headers(headers, &app, form_target);
+    put_headers(headers, app.config.server.public_url.is_https(), form_target);
     visitor.cookies.write(headers, app.config.server.public_url.is_https());
     response
 }
 
-/// Refuses what another site had the browser send.
-fn check_origin(app: &App, method: &Method, headers: &HeaderMap) -> Result<(), XrpcError> {
+/// Refuses what another site had the browser send. `is_own` knows the origins of this server's own pages.
+pub(crate) fn check_origin(method: &Method, headers: &HeaderMap, is_own: impl Fn(&str) -> bool) -> Result<(), XrpcError> {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let (site, mode, dest) = (text("sec-fetch-site"), text("sec-fetch-mode"), text("sec-fetch-dest"));
     if matches!(*method, Method::GET | Method::HEAD) {
@@ -95,7 +96,7 @@ fn check_origin(app: &App, method: &Method, headers: &HeaderMap) -> Result<(), X
     }
     let from_here = match (site, text("origin")) {
         (Some(site), _) => site == "same-origin",
-        (None, Some(origin)) => is_own_origin(app, headers, origin),
+        (None, Some(origin)) => is_own(origin),
         (None, None) => false,
     };
     if from_here { Ok(()) } else { Err(foreign()) }
@@ -115,7 +116,8 @@ fn put(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
     headers.insert(name, HeaderValue::from_static(value));
 }
 
-fn put_headers(headers: &mut HeaderMap, app: &App, form_target: Option<FormTarget>) {
+/// Puts on a page what the browser may do with it; `https` is whether people reach it by TLS.
+pub(crate) fn put_headers(headers: &mut HeaderMap, https: bool, form_target: Option<FormTarget>) {
     // Browsers hold the answer to a form against this as well, also where it leads on to an app.
     let target = form_target.map_or_else(String::new, |target| format!(" {}", target.0));
     let policy = format!(
@@ -141,7 +143,7 @@ fn put_headers(headers: &mut HeaderMap, app: &App, form_target: Option<FormTarge
         put(headers, header::CACHE_CONTROL, "no-store");
     }
     headers.insert(header::VARY, HeaderValue::from_static("Accept-Language, Cookie"));
-    if app.config.server.public_url.is_https() {
+    if https {
         put(headers, header::STRICT_TRANSPORT_SECURITY, "max-age=63072000");
     }
 }

@@ -7,7 +7,7 @@ use super::cookies;
 use super::texts::{self, Texts};
 
 /// The cookie of the language that was chosen by hand.
-pub(super) const COOKIE: &str = "language";
+pub(crate) const COOKIE: &str = "language";
 
 /// A language that the pages speak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Language {
         }
     }
 
-    pub(super) fn from_tag(tag: &str) -> Option<Self> {
+    pub(crate) fn from_tag(tag: &str) -> Option<Self> {
         let primary = tag.trim().split('-').next()?;
         Self::ALL.into_iter().find(|language| language.tag().eq_ignore_ascii_case(primary))
     }

@@ -28,10 +28,11 @@ pub(crate) mod switch_language;
 pub(crate) mod texts;
 mod visitor;
 
+pub(crate) use cookies::find as find_cookie;
 pub(crate) use csrf::{CsrfForm, CsrfJson};
 pub(crate) use destination::{Destination, ShownApp};
 pub(crate) use frame::Frame;
-pub(crate) use guard::{FormTarget, guard, is_page};
+pub(crate) use guard::{FormTarget, check_origin, guard, is_page, put_headers};
 pub(crate) use language::Language;
 pub(crate) use session::{SignedIn, WebSessionError, begin, end, signed_in_accounts, sweep, switch_to};
 pub(crate) use visitor::{Visitor, local_path, see_other};

@@ -34,8 +34,12 @@ pub(crate) struct Service {
     pub(crate) manager: Manager,
     pub(crate) scope: Scope,
     pub(crate) program: PathBuf,
+    /// Where the program is copied from first, when the service could not reach it where it is.
+    pub(crate) copy_from: Option<PathBuf>,
     pub(crate) config: PathBuf,
     pub(crate) data_dir: PathBuf,
+    /// The folder of backups, where they go to one.
+    pub(crate) backups: Option<PathBuf>,
     pub(crate) bind: Vec<SocketAddr>,
     /// Whether the machine stays awake for it; macOS only.
     pub(crate) keep_awake: bool,

@@ -63,13 +63,22 @@ pub(super) fn logs(scope: &Scope, follow: bool) -> Vec<String> {
 pub(super) fn install(service: &Service) -> Plan {
     let mut plan = Vec::new();
     let data_dir = service.data_dir.display().to_string();
+    if let Some(from) = &service.copy_from {
+        let (from, to) = (from.display().to_string(), service.program.display().to_string());
+        plan.push(Step::Run(words(&["install", "-m", "0755", &from, &to])));
+    }
     match &service.scope {
         Scope::System { user_exists } => {
             if !user_exists {
                 let user = ["useradd", "--system", "--home-dir", data_dir.as_str(), "--shell", "/usr/sbin/nologin", NAME];
                 plan.push(Step::Run(words(&user)));
             }
-            plan.push(Step::Run(words(&["install", "-d", "-m", "0700", "-o", NAME, "-g", NAME, &data_dir])));
+            // With what is in them: root may have run the set-up, or the server.
+            for folder in std::iter::once(&service.data_dir).chain(&service.backups) {
+                let folder = folder.display().to_string();
+                plan.push(Step::Run(words(&["install", "-d", "-m", "0700", "-o", NAME, "-g", NAME, &folder])));
+                plan.push(Step::Run(words(&["chown", "-R", &format!("{NAME}:{NAME}"), &folder])));
+            }
         }
         // Without it a user's services end with their last session.
         Scope::User { .. } => plan.push(Step::Try(words(&["loginctl", "enable-linger"]))),
@@ -103,7 +112,8 @@ pub(super) fn unit(service: &Service) -> String {
                 "CapabilityBoundingSet=\nPrivateUsers=yes\n"
             };
             let user = format!("User={NAME}\nGroup={NAME}\n");
-            (user, format!("ReadWritePaths={data_dir}\n{rights}{SANDBOX}"), "multi-user.target")
+            let backups = service.backups.as_ref().map_or_else(String::new, |folder| format!(" {}", folder.display()));
+            (user, format!("ReadWritePaths={data_dir}{backups}\n{rights}{SANDBOX}"), "multi-user.target")
         }
         Scope::User { .. } => (String::new(), "NoNewPrivileges=yes\n".to_owned(), "default.target"),
     };

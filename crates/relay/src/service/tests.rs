@@ -11,8 +11,10 @@ fn service(manager: Manager, scope: Scope) -> Service {
         manager,
         scope,
         program: "/usr/local/bin/relay".into(),
+        copy_from: None,
         config: config.into(),
         data_dir: data_dir.into(),
+        backups: None,
         bind: vec!["127.0.0.1:2583".parse().unwrap()],
         keep_awake: false,
     }
@@ -46,6 +48,7 @@ fn a_service_of_the_system_under_systemd() {
         [
             "useradd --system --home-dir /var/lib/relay --shell /usr/sbin/nologin relay",
             "install -d -m 0700 -o relay -g relay /var/lib/relay",
+            "chown -R relay:relay /var/lib/relay",
             "write /etc/systemd/system/relay.service",
             "systemctl daemon-reload",
             "systemctl enable relay",
@@ -59,6 +62,19 @@ fn a_service_of_the_system_under_systemd() {
         ["systemctl disable --now relay", "remove /etc/systemd/system/relay.service", "systemctl daemon-reload"]
     );
     assert_eq!(logs(Manager::Systemd, &SYSTEM, true).join(" "), "journalctl --lines=200 --unit relay --follow");
+}
+
+#[test]
+fn a_program_in_a_home_folder_is_copied_to_where_the_service_may_look() {
+    let service = Service { copy_from: Some("/root/relay".into()), ..service(Manager::Systemd, SYSTEM) };
+    assert_eq!(shown(&service.install())[0], "install -m 0755 /root/relay /usr/local/bin/relay");
+}
+
+#[test]
+fn a_folder_of_backups_can_be_written_to() {
+    let service = Service { backups: Some("/mnt/disk".into()), ..service(Manager::Systemd, SYSTEM) };
+    assert!(systemd::unit(&service).contains("\nReadWritePaths=/var/lib/relay /mnt/disk\n"));
+    assert!(shown(&service.install()).contains(&"install -d -m 0700 -o relay -g relay /mnt/disk".to_owned()));
 }
 
 #[test]

@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use self::registry::{Turn, panic_text};
 use crate::error::XrpcError;
+use crate::gateway;
 use crate::notice::Topic;
 use crate::state::AppState;
 
@@ -39,6 +40,10 @@ pub(crate) fn start(app: &AppState, tracker: &TaskTracker) {
     every(app, tracker, "prune events", Duration::from_secs(600), prune::run_once);
     every(app, tracker, "verify what is stored", Duration::from_secs(600), verify::run_once);
     every(app, tracker, "collect blobs", Duration::from_secs(3600), blob_gc::run_once);
+    if app.config.network.open_ports && app.config.tls.mode.serves() {
+        at_start(app, tracker, "open the router's ports", open_ports);
+        every(app, tracker, "open the router's ports", gateway::RENEW_EVERY, open_ports);
+    }
     at_start(app, tracker, "end DIDs without accounts", crate::account::settle_pending_dids);
     every(app, tracker, "end DIDs without accounts", Duration::from_secs(600), crate::account::settle_pending_dids);
     // Also where the server never runs for an hour.
@@ -48,6 +53,13 @@ pub(crate) fn start(app: &AppState, tracker: &TaskTracker) {
     every(app, tracker, "sweep sessions", Duration::from_secs(3600), crate::account::sweep_sessions);
     every(app, tracker, "sweep browsers", Duration::from_secs(3600), crate::pages::sweep);
     every(app, tracker, "sweep the sessions of apps", Duration::from_secs(3600), crate::oauth::sweep);
+}
+
+/// Has the router pass the ports on for another while; returns how many.
+async fn open_ports(app: AppState) -> Result<usize, XrpcError> {
+    let mappings = gateway::mappings(&app.config);
+    gateway::open(gateway::DISCOVERY, &mappings).await.map_err(XrpcError::internal)?;
+    Ok(mappings.len())
 }
 
 /// Runs `work` once in each `period`, from one period after the start. `work` returns how much it did.

@@ -44,6 +44,7 @@ mod rotate;
 mod second_factor;
 mod service_manager;
 mod sessions;
+mod setup;
 mod sign_ins;
 mod soak;
 mod support;

@@ -36,7 +36,7 @@ pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
 }
 
 /// RFC 6598.
-fn is_carrier_grade(address: Ipv4Addr) -> bool {
+pub(crate) fn is_carrier_grade(address: Ipv4Addr) -> bool {
     let [first, second, ..] = address.octets();
     first == 100 && second & 0xc0 == 64
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use crate::doctor::facts::Addresses;
 
 /// Finds the addresses that packets to the world leave from. Connecting a datagram socket sends nothing.
-pub(super) fn look() -> Addresses {
+pub(crate) fn look() -> Addresses {
     let own = |from: &str, to: &str| -> Option<IpAddr> {
         let socket = UdpSocket::bind(from).ok()?;
         socket.connect(to).ok()?;

@@ -2,14 +2,14 @@
 //! removes.
 
 mod accounts;
-mod addresses;
-mod dns;
+pub(crate) mod addresses;
+pub(crate) mod dns;
 mod folder;
 mod machine;
 mod mail;
 mod owner;
 mod public;
-mod server;
+pub(crate) mod server;
 mod services;
 
 use std::collections::BTreeMap;

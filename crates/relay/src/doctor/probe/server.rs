@@ -15,7 +15,7 @@ pub(super) async fn look(server: &config::Server, running: bool) -> ServerFacts 
 }
 
 /// Looks whether a server could have the address.
-fn free(bind: SocketAddr) -> ServerFacts {
+pub(crate) fn free(bind: SocketAddr) -> ServerFacts {
     let address = bind.to_string();
     match TcpListener::bind(bind) {
         Ok(_) => ServerFacts::Stopped { address },

@@ -269,4 +269,5 @@ pub(crate) const TEXTS: Texts = Texts {
         open_app: |app| format!("{app} öffnen"),
     },
     account: super::account::GERMAN,
+    setup: super::setup::GERMAN,
 };

@@ -253,4 +253,5 @@ pub(crate) const TEXTS: Texts = Texts {
         open_app: |app| format!("Open {app}"),
     },
     account: super::account::ENGLISH,
+    setup: super::setup::ENGLISH,
 };

@@ -5,10 +5,12 @@
 mod account;
 mod de;
 mod en;
+mod setup;
 
 pub(crate) use account::AccountTexts;
 pub(crate) use de::TEXTS as GERMAN;
 pub(crate) use en::TEXTS as ENGLISH;
+pub(crate) use setup::SetupTexts;
 
 /// A text with one thing in it.
 pub(crate) type With = fn(&str) -> String;
@@ -28,6 +30,7 @@ pub(crate) struct Texts {
     pub(crate) front: Front,
     pub(crate) public: Public,
     pub(crate) account: AccountTexts,
+    pub(crate) setup: SetupTexts,
 }
 
 /// What several pages say.

@@ -19,7 +19,7 @@ const PUBLIC_RESOLVERS: [[u8; 4]; 2] = [[1, 1, 1, 1], [9, 9, 9, 9]];
 /// Where the servers of domains listen.
 const PORT: u16 = 53;
 
-pub(super) async fn look(setup: &Setup, config: &Config) -> DnsFacts {
+pub(crate) async fn look(setup: &Setup, config: &Config) -> DnsFacts {
     let servers = resolvers(config);
     let host = join_all(servers.iter().map(async |server| (server.to_string(), ask(*server, &setup.host).await)));
     let first = servers.first().copied();

@@ -1,0 +1,308 @@
+// Setting a server up on its pages, from an empty folder to a server that answers.
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import dgram from 'node:dgram'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import net from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after, before, test } from 'node:test'
+import { Server, inspect, openWindow, startBrowser } from './harness.mjs'
+
+/** Returns a port that nothing listens on. */
+async function freePort() {
+  const server = net.createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address()
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/** A DNS server that knows the names in `rows`, where a star stands for any label. */
+class Dns {
+  rows = new Map()
+
+  static async start() {
+    const dns = new Dns()
+    dns.socket = dgram.createSocket('udp4')
+    dns.socket.on('message', (question, from) => dns.socket.send(dns.answer(question), from.port, from.address))
+    dns.socket.bind(0, '127.0.0.1')
+    await once(dns.socket, 'listening')
+    dns.address = `127.0.0.1:${dns.socket.address().port}`
+    return dns
+  }
+
+  answer(question) {
+    const labels = []
+    let at = 12
+    for (; question[at] !== 0; at += question[at] + 1) labels.push(question.toString('latin1', at + 1, at + 1 + question[at]))
+    const type = question.readUInt16BE(at + 1)
+    const end = at + 5
+    const found = this.rows.get(labels.join('.').toLowerCase()) ?? this.rows.get(['*', ...labels.slice(1)].join('.').toLowerCase())
+    const header = Buffer.alloc(12)
+    question.copy(header, 0, 0, 2)
+    header.writeUInt16BE(found ? 0x8580 : 0x8583, 2)
+    header.writeUInt16BE(1, 4)
+    const parts = [header, question.subarray(12, end)]
+    if (found && type === 1) {
+      header.writeUInt16BE(1, 6)
+      parts.push(Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, ...found.split('.').map(Number)]))
+    }
+    return Buffer.concat(parts)
+  }
+}
+
+/** A `relay` that is being set up, in a folder of its own. */
+class SettingUp {
+  static async prepare(plc, dns) {
+    const setup = new SettingUp()
+    setup.folder = await mkdtemp(path.join(tmpdir(), 'ezpds-setup-'))
+    setup.data = path.join(setup.folder, 'data')
+    setup.port = await freePort()
+    const settings = {
+      'identity.plc_url': plc,
+      'network.dns_servers': dns.address,
+      'network.protect_private_addresses': 'false',
+      'services.appview_url': 'none',
+      'services.report_url': 'none',
+      'services.crawlers': 'none',
+      'server.bind': `127.0.0.1:${setup.port}`,
+      'tls.acme_directory': `https://localhost:${await freePort()}/dir`,
+      'tls.https_bind': `127.0.0.1:${await freePort()}`,
+      'tls.http_bind': `127.0.0.1:${await freePort()}`,
+    }
+    setup.args = ['setup', '--browser', '--bind', `127.0.0.1:${setup.port}`, '--data-dir', setup.data]
+    for (const [name, value] of Object.entries(settings)) setup.args.push('--set', `${name}=${value}`)
+    return setup
+  }
+
+  /** Starts it, and returns the link that it prints. */
+  async start() {
+    const env = { PATH: process.env.PATH, HOME: this.folder }
+    this.process = spawn(path.resolve(process.env.EZPDS_RELAY), this.args, { cwd: this.folder, env, stdio: ['ignore', 'pipe', 'inherit'] })
+    let said = ''
+    const link = new Promise((resolve) => {
+      this.process.stdout.on('data', (part) => {
+        said += part
+        const found = said.match(/http:\S+token=\S+/)
+        if (found) resolve(found[0])
+      })
+      this.process.on('exit', () => resolve(undefined))
+    })
+    const found = await link
+    if (found) return found
+    throw new Error(`it ended without a link: ${said}`)
+  }
+
+  async kill() {
+    const gone = once(this.process, 'exit')
+    this.process.kill('SIGKILL')
+    await gone
+  }
+
+  /** Waits until the server answers in the place of the set-up. */
+  async serves(pathname) {
+    for (let attempt = 0; attempt < 200; attempt += 1) {
+      try {
+        const response = await fetch(`http://127.0.0.1:${this.port}${pathname}`)
+        if (response.ok) return await response.json()
+      } catch {
+        // Between the set-up and the server nothing listens.
+      }
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+    throw new Error('no server answers')
+  }
+
+  async end() {
+    if (this.process.exitCode === null) await this.kill()
+    await rm(this.folder, { recursive: true, force: true })
+  }
+}
+
+let network, browser, dns
+before(async () => {
+  // For its PLC directory.
+  network = await Server.start(['--no-accounts'])
+  browser = await startBrowser()
+  dns = await Dns.start()
+})
+after(async () => {
+  await browser?.close()
+  await network?.stop()
+  dns?.socket.close()
+})
+
+const step = (page, name) => page.getByRole('heading', { name, level: 1 }).waitFor()
+const next = (page, name = 'Continue') => page.getByRole('button', { name, exact: true }).click()
+
+test('from an empty folder to a server that answers, cut off in between', async () => {
+  const setup = await SettingUp.prepare(network.plc, dns)
+  try {
+    const link = await setup.start()
+    const page = await openWindow(browser)
+    await page.goto(link.replace(/token=.*/, 'token=AAAA'))
+    await page.getByText('not the one that the server printed').waitFor()
+    await inspect(page, 'setup-wrong-link')
+    await page.goto(link)
+    await page.getByText(setup.data).waitFor()
+    await inspect(page, 'setup-begin')
+    await next(page, 'Begin')
+
+    await step(page, 'What is your server called?')
+    const other = await openWindow(browser)
+    await other.goto(link)
+    await other.getByText('used already').waitFor()
+    await other.context().close()
+    await page.getByLabel('Host name').fill('nas.local')
+    await next(page)
+    await page.getByRole('alert').getByText('below a domain that you own').waitFor()
+    await inspect(page, 'setup-name')
+    await page.getByLabel('Host name').fill('https://pds.example.com/')
+    await next(page)
+
+    await step(page, 'Write these rows at your DNS provider')
+    await page.getByText('Not there yet').first().waitFor()
+    await inspect(page, 'setup-dns-missing')
+    // The page sees by itself that the rows were written.
+    dns.rows.set('pds.example.com', '8.8.4.4').set('*.pds.example.com', '8.8.4.4')
+    await page.getByText('8.8.4.4').first().waitFor()
+    await inspect(page, 'setup-dns')
+    await page.getByRole('button', { name: /^(Continue|Go on without)$/ }).click()
+
+    await step(page, 'Can the world reach this machine?')
+    await inspect(page, 'setup-reach')
+    await page.getByLabel('This server').check()
+    await next(page)
+    await step(page, 'Get the certificate')
+    await inspect(page, 'setup-https')
+    await next(page, 'Get the certificate')
+    await page.getByRole('alert').getByText('There is no certificate yet.').waitFor({ timeout: 60_000 })
+    await inspect(page, 'setup-https-failed')
+    await page.getByRole('button', { name: /^Ports/ }).click()
+    await step(page, 'Can the world reach this machine?')
+    await page.getByLabel('A proxy in front of it').check()
+    await page.getByText('What to write into the proxy').click()
+    await inspect(page, 'setup-reach-proxy')
+    await next(page)
+
+    await step(page, 'Mail, if you like')
+    await page.getByLabel('Mail server').fill('localhost')
+    await page.getByLabel('Port', { exact: true }).fill(String(await freePort()))
+    await page.getByLabel('Sender').fill('pds@example.com')
+    await page.getByLabel('Send a mail on trial to').fill('ann@example.com')
+    await next(page, 'Send, and continue')
+    await page.getByRole('alert').getByText('The mail could not be sent.').waitFor()
+    await inspect(page, 'setup-mail-failed')
+    await next(page, 'Go on without mail')
+
+    await step(page, 'Your account')
+    await page.getByLabel('Handle').fill('ann')
+    await page.getByText('ann.pds.example.com is free.').waitFor()
+    await page.getByLabel('E-mail address').fill('ann@example.com')
+    await page.getByLabel('Password').fill('ann has a password')
+    await inspect(page, 'setup-account')
+    await next(page, 'Make my account')
+    await step(page, 'Keep your recovery key')
+    const key = await page.locator('#key').textContent()
+
+    // The power goes, and comes back: the old cookie opens nothing, and the new link leads to where it was.
+    await setup.kill()
+    const again = await setup.start()
+    await page.goto(new URL('/setup/recovery-key', again).href)
+    await page.getByText('Only whoever started the server').waitFor()
+    await page.goto(again)
+    await next(page, 'Begin')
+    await step(page, 'Keep your recovery key')
+    assert.equal(await page.locator('#key').textContent(), key)
+    await inspect(page, 'setup-key')
+    await page.getByLabel('I have kept it').check()
+    await next(page)
+
+    await step(page, 'Backups')
+    await page.getByLabel('Folder').fill('relative')
+    await page.getByLabel('I have kept the key').check()
+    await next(page, 'Turn backups on')
+    await page.getByRole('alert').getByText('whole path').waitFor()
+    await page.getByLabel('Folder').fill(path.join(setup.folder, 'backups'))
+    await page.getByLabel('I have kept the key').check()
+    await inspect(page, 'setup-backup')
+    await next(page, 'Turn backups on')
+
+    await step(page, 'Almost there')
+    await page.locator('#looked .notice').first().waitFor({ timeout: 60_000 })
+    await inspect(page, 'setup-finish')
+    if (await page.getByLabel('Start the server with the machine').count()) {
+      await page.getByLabel('Start the server with the machine').uncheck()
+    }
+    await next(page, 'Finish')
+    await step(page, 'You are live')
+    await page.getByText('You are @ann.pds.example.com.').waitFor()
+    assert.equal(await page.getByRole('link', { name: 'Open your account' }).getAttribute('href'), 'https://pds.example.com/account')
+    await inspect(page, 'setup-live')
+    await page.context().close()
+
+    // The same process is the server now.
+    const described = await setup.serves('/xrpc/com.atproto.server.describeServer')
+    assert.equal(described.did, 'did:web:pds.example.com')
+    assert.equal(setup.process.exitCode, null)
+    const resolved = await setup.serves('/xrpc/com.atproto.identity.resolveHandle?handle=ann.pds.example.com')
+    assert.match(resolved.did, /^did:plc:/)
+    const config = await readFile(path.join(setup.data, 'relay.toml'), 'utf8')
+    assert.match(config, /mode = "proxy"/)
+    assert.doesNotMatch(config, /password/)
+  } finally {
+    await setup.end()
+  }
+})
+
+test('it works without scripts, and in German', async () => {
+  const setup = await SettingUp.prepare(network.plc, dns)
+  try {
+    const page = await openWindow(browser, { javaScriptEnabled: false, locale: 'de-DE' })
+    await page.goto(await setup.start())
+    await next(page, 'Los geht’s')
+    await step(page, 'Wie heißt dein Server?')
+    await page.getByLabel('Hostname').fill('pds.example.com')
+    await next(page, 'Weiter')
+    await step(page, 'Trage diese Zeilen bei deinem DNS-Anbieter ein')
+    await page.getByRole('button', { name: /^(Weiter|Trotzdem weiter)$/ }).click()
+    await step(page, 'Erreicht die Welt diesen Rechner?')
+    await page.getByRole('button', { name: /^Name/ }).click()
+    await step(page, 'Wie heißt dein Server?')
+    await page.getByRole('button', { name: 'English' }).click()
+    await step(page, 'What is your server called?')
+    await page.context().close()
+  } finally {
+    await setup.end()
+  }
+})
+
+test('a page of somebody else gets nothing from it', async () => {
+  const setup = await SettingUp.prepare(network.plc, dns)
+  try {
+    const link = await setup.start()
+    const page = await openWindow(browser)
+    await page.goto(link)
+    await next(page, 'Begin')
+    await step(page, 'What is your server called?')
+    // Another site, opened in the same browser: it can send a form and put the page into a frame, as far as it is let.
+    const origin = new URL(link).origin
+    await page.context().route('http://evil.example/**', (route) =>
+      route.fulfill({
+        contentType: 'text/html',
+        body: `<!doctype html><title>Evil</title><iframe src="${origin}/setup/name"></iframe>
+          <form method="post" action="${origin}/setup/name"><input name="host" value="evil.example"><button>Win</button></form>`,
+      }),
+    )
+    await page.goto('http://evil.example/')
+    assert.equal(await page.frameLocator('iframe').getByLabel('Host name').count(), 0)
+    await page.getByRole('button', { name: 'Win' }).click()
+    await page.getByText('did not come from a page of the set-up').waitFor()
+    await page.context().close()
+  } finally {
+    await setup.end()
+  }
+})
