@@ -101,11 +101,11 @@ async fn ask(dns: &Dns, guarded: &HttpClient, timeout: Duration, handle: &Handle
     let (mut by_dns, mut by_https) = (std::pin::pin!(by_dns), std::pin::pin!(by_https));
     // DNS wins, so its answer alone is enough; an answer of the host has to wait for DNS to have none.
     let (said_dns, said_https) = tokio::select! {
-        said = by_dns.as_mut() => match said.unwrap_or_else(|_| Err(HandleFault::Slow)) {
+        said = by_dns.as_mut() => match said.unwrap_or(Err(HandleFault::Slow)) {
             Ok(did) => return Ok(did),
-            Err(reason) => (Err(reason), by_https.await.unwrap_or_else(|_| Err(HandleFault::Slow))),
+            Err(reason) => (Err(reason), by_https.await.unwrap_or(Err(HandleFault::Slow))),
         },
-        said = by_https.as_mut() => (by_dns.await.unwrap_or_else(|_| Err(HandleFault::Slow)), said.unwrap_or_else(|_| Err(HandleFault::Slow))),
+        said = by_https.as_mut() => (by_dns.await.unwrap_or(Err(HandleFault::Slow)), said.unwrap_or(Err(HandleFault::Slow))),
     };
     match (said_dns, said_https) {
         (Ok(did), _) | (Err(_), Ok(did)) => Ok(did),

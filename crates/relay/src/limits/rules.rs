@@ -63,8 +63,9 @@ impl Window {
             Self::Exports => quota!(6000 in 300),
             Self::WritesPerHour => quota!(5000 in 3600),
             Self::WritesPerDay => quota!(35000 in 86400),
-            Self::CreateAccount => quota!(100 in 300),
-            Self::CreateSession => quota!(30 in 300),
+            // A passkey that is asked for waits in memory, where the oldest make room.
+            Self::CreateAccount | Self::BeginPasskey => quota!(100 in 300),
+            Self::CreateSession | Self::SetUpFactor => quota!(30 in 300),
             Self::CreateSessionPerDay => quota!(300 in 86400),
             Self::DeleteAccount | Self::ResetPassword | Self::ReserveSigningKey => quota!(50 in 300),
             Self::RequestPasswordReset => quota!(15 in 3600),
@@ -75,9 +76,6 @@ impl Window {
             Self::UpdateHandle => quota!(10 in 300),
             // Among them those who guess codes.
             Self::Join => quota!(60 in 300),
-            Self::SetUpFactor => quota!(30 in 300),
-            // Each waits in memory for its answer, where the oldest make room.
-            Self::BeginPasskey => quota!(100 in 300),
             // Each leaves a row, and the oldest rows go.
             Self::RequestPasswordResetPerDay | Self::UpdateHandlePerDay => quota!(50 in 86400),
             Self::UploadBlobPerDay => quota!(1000 in 86400),

@@ -8,12 +8,42 @@ use super::OauthError;
 
 /// Most bytes of a body. An assertion takes a few kilobytes at most, and so does a long list of scopes.
 const MAX_BYTES: usize = 64 << 10;
+const MAX_PARAMETERS: usize = 64;
 
 /// The parameters of a request, each given once.
 #[derive(Debug)]
 pub(crate) struct OauthForm(Vec<(String, String)>);
 
 impl OauthForm {
+    /// Reads parameters that are members of a JSON object.
+    pub(super) fn of(members: serde_json::Map<String, serde_json::Value>) -> Result<Self, OauthError> {
+        let mut pairs = Vec::new();
+        for (name, value) in members {
+            match value {
+                serde_json::Value::String(text) => pairs.push((name, text)),
+                serde_json::Value::Null => {}
+                _ => {
+                    let name: String = name.chars().take(64).collect();
+                    return Err(OauthError::invalid_request(format!("The parameter {name} is not a string")));
+                }
+            }
+        }
+        Self(pairs).checked()
+    }
+
+    fn checked(self) -> Result<Self, OauthError> {
+        for (nth, (name, _)) in self.0.iter().enumerate() {
+            if self.0[..nth].iter().any(|(earlier, _)| earlier == name) {
+                let name: String = name.chars().take(64).collect();
+                return Err(OauthError::invalid_request(format!("The parameter {name} is given more than once")));
+            }
+            if nth > MAX_PARAMETERS {
+                return Err(OauthError::invalid_request("There are too many parameters"));
+            }
+        }
+        Ok(self)
+    }
+
     /// Returns a parameter that may be absent; an empty one is.
     pub(crate) fn optional(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.as_str())
@@ -50,7 +80,10 @@ impl<S: Sync> FromRequest<S> for OauthForm {
         };
         let pairs = match media_type.as_str() {
             "application/x-www-form-urlencoded" => url::form_urlencoded::parse(&body).into_owned().collect(),
-            "application/json" => from_json(&body)?,
+            "application/json" => {
+                let members = serde_json::from_slice(&body);
+                return Self::of(members.map_err(|_| OauthError::invalid_request("The body is not a JSON object"))?);
+            }
             other => {
                 return Err(OauthError::invalid_request(format!(
                     "The Content-Type is \"{}\"; send application/x-www-form-urlencoded or application/json",
@@ -58,32 +91,6 @@ impl<S: Sync> FromRequest<S> for OauthForm {
                 )));
             }
         };
-        let form = Self(pairs);
-        for (nth, (name, _)) in form.0.iter().enumerate() {
-            if form.0[..nth].iter().any(|(earlier, _)| earlier == name) {
-                let name: String = name.chars().take(64).collect();
-                return Err(OauthError::invalid_request(format!("The parameter {name} is given more than once")));
-            }
-            if nth > MAX_PARAMETERS {
-                return Err(OauthError::invalid_request("There are too many parameters"));
-            }
-        }
-        Ok(form)
+        Self(pairs).checked()
     }
-}
-
-const MAX_PARAMETERS: usize = 64;
-
-fn from_json(body: &[u8]) -> Result<Vec<(String, String)>, OauthError> {
-    let members: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_slice(body).map_err(|_| OauthError::invalid_request("The body is not a JSON object"))?;
-    let mut pairs = Vec::new();
-    for (name, value) in members {
-        match value {
-            serde_json::Value::String(text) => pairs.push((name, text)),
-            serde_json::Value::Null => {}
-            _ => return Err(OauthError::invalid_request(format!("The parameter {name} is not a string"))),
-        }
-    }
-    Ok(pairs)
 }

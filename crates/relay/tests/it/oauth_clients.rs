@@ -1,8 +1,8 @@
 //! Who apps are: metadata, keys, and what is not one.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::{App, AppSite, Browser, CALLBACK, Dns, Odd, TestPds, Tokens, key, key_set};
+use crate::support::{App, AppSite, Browser, CALLBACK, Dns, Odd, TestPds, Tokens, key, key_set, sign};
 
 const SCOPE: &str = "atproto transition:generic";
 const SESSION: &str = "com.atproto.server.getSession";
@@ -113,6 +113,62 @@ async fn an_assertion_is_not_used_up_by_a_request_that_needs_another_nonce() {
     let tokens = Tokens::of(&twice("/oauth/token", &app.redemption(&code)).await.good().json());
     let form = [("client_id", &*id), ("grant_type", "refresh_token"), ("refresh_token", &*tokens.refresh)];
     twice("/oauth/token", &form).await.good();
+}
+
+#[tokio::test]
+async fn a_request_may_be_signed_as_a_whole() {
+    let (pds, site) = start().await;
+    let alice = pds.create_account("alice").await;
+    let id = site.publish_confidential(METADATA, &key(1), "one");
+    let app = App::new(&pds, &id, CALLBACK).with_assertion_key(key(1), "one");
+    let now = common::Clock::seconds(pds.clock());
+    let object = |signer: u8, changes: &Value| {
+        let mut claims: serde_json::Map<String, Value> =
+            app.request(SCOPE).into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        let about = json!({ "iss": id, "aud": app.issuer, "iat": now, "exp": now + 60, "jti": format!("{changes}") });
+        claims.extend(about.as_object().unwrap().clone());
+        claims.extend(changes.as_object().unwrap().clone());
+        sign(&key(signer), &json!({ "alg": "ES256", "kid": "one" }), &claims.into())
+    };
+    let push = async |object: &str, more: &[(&str, &str)]| {
+        let mut form = vec![("client_id", &*id), ("request", object)];
+        form.extend(more);
+        app.post(&pds, "/oauth/par", &form).await
+    };
+    // What stands beside it does not count: it is not signed.
+    let good = object(1, &json!({}));
+    let pushed = push(&good, &[("scope", "atproto nonsense"), ("redirect_uri", "https://evil.example/")]).await;
+    assert_eq!(pushed.status, 201, "{}", pushed.text());
+    let path = app.authorize_path(pushed.json()["request_uri"].as_str().unwrap());
+    let mut browser = Browser::new(&pds);
+    browser.sign_in("alice.test", &alice.password).await;
+    let answer = app.consent(&mut browser, &path, &SCOPE.split(' ').collect::<Vec<_>>()).await;
+    app.post(&pds, "/oauth/token", &app.redemption(&answer["code"])).await.good();
+
+    let unsigned = format!("{}.", good.rsplit_once('.').unwrap().0);
+    for (object, why) in [
+        (good, "used already"),
+        (unsigned, "request"),
+        (object(2, &json!({})), "not signed by"),
+        (object(1, &json!({ "iss": "https://other.example/app.json" })), "not of this client"),
+        (object(1, &json!({ "aud": "https://other.example" })), "not for this server"),
+        (object(1, &json!({ "iat": now - 120 })), "too old"),
+        (object(1, &json!({ "iat": now + 120 })), "future"),
+        (object(1, &json!({ "jti": null })), "jti"),
+        (object(1, &json!({ "client_id": "https://other.example/app.json" })), "another client_id"),
+        (object(1, &json!({ "request_uri": "urn:x" })), "request_uri"),
+        (object(1, &json!({ "scope": 7 })), "scope is not a string"),
+    ] {
+        let refused = push(&object, &[]).await;
+        assert_eq!(refused.summary(), "400 invalid_request", "{why}");
+        let description = refused.json()["error_description"].as_str().unwrap().to_owned();
+        assert!(description.contains(why), "{why}: {description}");
+    }
+    // An app without keys has nothing to sign by.
+    let open = App::new(&pds, &site.publish("/open.json", &json!({})), CALLBACK);
+    let refused = open.post(&pds, "/oauth/par", &[("request", &object(1, &json!({ "jti": "open" })))]).await;
+    assert_eq!(refused.summary(), "400 invalid_request");
+    assert!(refused.text().contains("have no keys"), "{}", refused.text());
 }
 
 #[tokio::test]

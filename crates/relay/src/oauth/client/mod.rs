@@ -12,6 +12,7 @@ mod keys;
 mod loopback;
 mod metadata;
 mod redirect_uri;
+mod request_object;
 
 use url::Url;
 
@@ -20,6 +21,7 @@ pub(crate) use fetch::Clients;
 pub(crate) use id::ClientId;
 pub(crate) use keys::ClientKey;
 pub(crate) use metadata::SIGNING_ALGORITHMS;
+pub(crate) use request_object::open as open_request_object;
 
 use super::Client;
 

@@ -29,6 +29,10 @@ pub(crate) async fn handler(State(app): State<AppState>, headers: HeaderMap, for
     let proof = dpop::check(&app, &headers, &Method::POST, "/oauth/par", None)?;
     let client = app.oauth.clients.find(client_id, false).await?;
     let auth = client::authenticate(&app, &form, &client).await?;
+    let form = match form.optional("request") {
+        Some(object) => client::open_request_object(&app, object, &client, &auth).await?,
+        None => form,
+    };
     let mut request = check(&form, &client, auth)?;
     let said = form.bounded("dpop_jkt", 128)?;
     request.key_thumbprint = match (proof, said) {

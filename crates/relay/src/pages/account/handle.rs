@@ -120,7 +120,7 @@ async fn check(who: &SignedIn, handle: &Handle) -> Check {
 /// Says why nothing was found, and what may be the matter.
 fn in_words(fault: &HandleFault, t: &AccountTexts) -> String {
     match fault {
-        HandleFault::Slow => t.found_slow.to_owned(),
+        HandleFault::Slow | HandleFault::Fetch(FetchError::Timeout { .. }) => t.found_slow.to_owned(),
         HandleFault::Tld(tld) => (t.found_tld)(tld),
         HandleFault::NoRecord(name) => (t.found_no_record)(name),
         HandleFault::OtherRecord(name) => (t.found_other_record)(name),
@@ -130,7 +130,6 @@ fn in_words(fault: &HandleFault, t: &AccountTexts) -> String {
         HandleFault::NotADid { place, .. } => (t.found_no_did)(place),
         HandleFault::Fetch(FetchError::UnknownHost { host, .. }) => (t.found_no_host)(host),
         HandleFault::Fetch(FetchError::PrivateAddress { host }) => (t.found_private)(host),
-        HandleFault::Fetch(FetchError::Timeout { .. }) => t.found_slow.to_owned(),
         HandleFault::Fetch(FetchError::Redirect { .. }) => t.found_redirect.to_owned(),
         HandleFault::Fetch(FetchError::Connect { cause, .. } | FetchError::Interrupted { cause, .. }) => {
             (t.found_no_connection)(cause)

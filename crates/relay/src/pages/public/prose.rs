@@ -134,18 +134,15 @@ fn spans(text: &str) -> Vec<Span> {
     let mut plain = String::new();
     let mut rest = text;
     while let Some(char) = rest.chars().next() {
-        match special(rest, plain.chars().next_back()) {
-            Some((span, len)) => {
-                if !plain.is_empty() {
-                    spans.push(Span::Text(std::mem::take(&mut plain)));
-                }
-                spans.push(span);
-                rest = &rest[len..];
+        if let Some((span, len)) = special(rest, plain.chars().next_back()) {
+            if !plain.is_empty() {
+                spans.push(Span::Text(std::mem::take(&mut plain)));
             }
-            None => {
-                plain.push(char);
-                rest = &rest[char.len_utf8()..];
-            }
+            spans.push(span);
+            rest = &rest[len..];
+        } else {
+            plain.push(char);
+            rest = &rest[char.len_utf8()..];
         }
     }
     if !plain.is_empty() {

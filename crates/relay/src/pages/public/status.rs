@@ -9,7 +9,7 @@ use crate::error::XrpcError;
 use crate::pages::{Frame, Visitor};
 use crate::state::AppState;
 use crate::status;
-use crate::store::{StoreError, account};
+use crate::store::account;
 
 #[derive(Template)]
 #[template(path = "status.html")]
@@ -30,11 +30,7 @@ pub(crate) async fn handler(State(app): State<AppState>, visitor: Visitor) -> Re
             false
         }
     };
-    let accounts = if is_up && app.config.server.show_account_count {
-        Some(app.db.read(|conn| Ok::<_, StoreError>(account::count(conn)?)).await?)
-    } else {
-        None
-    };
+    let accounts = if is_up && app.config.server.show_account_count { Some(app.db.read(account::count).await?) } else { None };
     let page = Page {
         frame: visitor.frame(),
         is_up,
