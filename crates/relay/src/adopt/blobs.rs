@@ -60,8 +60,8 @@ fn page(actor: &Connection, after: &str) -> rusqlite::Result<Vec<OldBlob>> {
 /// Finds the file of a blob, with its size.
 fn find(folder: &Folder, did: &Did, old: &OldBlob) -> Option<(PathBuf, u64)> {
     let name = old.temp_key.as_deref().unwrap_or(&old.name);
-    let files = folder.blob_files(did, name, old.temp_key.is_some()).into_iter();
-    files.filter_map(|path| Some((std::fs::metadata(&path).ok()?.len(), path))).map(|(size, path)| (path, size)).next()
+    let mut files = folder.blob_files(did, name, old.temp_key.is_some()).into_iter();
+    files.find_map(|path| std::fs::metadata(&path).ok().map(|metadata| (path, metadata.len())))
 }
 
 /// Looks whether the files of an account's blobs are there and have their size.

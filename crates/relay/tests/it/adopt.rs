@@ -64,6 +64,9 @@ impl Bench {
     }
 }
 
+/// Breaks something of an account.
+type Damage = fn(&OldAccount);
+
 fn sentences(report: &Value) -> Vec<String> {
     let problems = report["report"]["problems"].as_array().unwrap();
     let line =
@@ -234,7 +237,7 @@ async fn what_is_in_a_log_that_was_left_is_taken_over() {
 #[tokio::test]
 async fn what_is_broken_is_set_aside_and_the_rest_comes() {
     let bench = Bench::new();
-    let breaks: [(&str, fn(&OldAccount)); 8] = [
+    let breaks: [(&str, Damage); 8] = [
         ("a", |_| {}),
         ("b", |old| {
             let sql = "UPDATE repo_block SET content = zeroblob(size) WHERE cid = (SELECT cid FROM record LIMIT 1)";
@@ -319,8 +322,9 @@ async fn blobs_that_are_missing_or_damaged_are_told() {
 /// Killed in the middle, it goes on where it was; until then no server starts on half of the accounts.
 #[tokio::test]
 async fn a_run_that_was_killed_goes_on() {
+    const ACCOUNTS: i64 = 80;
     let bench = Bench::new();
-    for n in 0..40 {
+    for n in 0..ACCOUNTS {
         bench.old.account(&format!("user{n}"));
     }
     let mut killed = 0;
@@ -340,7 +344,7 @@ async fn a_run_that_was_killed_goes_on() {
         child.wait().unwrap();
         killed += 1;
         let here = bench.count("account");
-        assert!((goal..40).contains(&here), "{here}");
+        assert!((goal..ACCOUNTS).contains(&here), "{here}");
         assert_eq!(bench.count("repo"), here);
         let served = relay(bench.work.path())
             .args(["serve", "--set", "server.public_url=http://localhost:1", "--bind", "127.0.0.1:0", "--data-dir"])
@@ -352,9 +356,9 @@ async fn a_run_that_was_killed_goes_on() {
     }
     let (code, report) = bench.report(&["--yes"]).await;
     assert_eq!((code, findings(&report)), (Some(0), Vec::new()));
-    assert_eq!((&report["report"]["accounts"], bench.count("account"), bench.count("blob")), (&json!(40), 40, 40));
+    assert_eq!(report["report"]["accounts"], ACCOUNTS);
+    assert_eq!(["account", "blob", "event"].map(|table| bench.count(table)), [ACCOUNTS; 3]);
     assert!(report["report"]["alreadyHere"].as_u64().unwrap() >= 18);
-    assert_eq!(bench.count("event"), 40);
 }
 
 /// An app comes with the refresh token of the old server, and stays signed in; one that was stolen ends the session.

@@ -111,7 +111,7 @@ impl OfficialFolder {
         let dir = self.dir().join("actors").join(&HEXLOWER.encode(&Sha256::digest(did.as_str()))[..2]).join(did.as_str());
         std::fs::create_dir_all(&dir).unwrap();
         let key = SigningKey::from_bytes(Curve::K256, &hash.into()).unwrap();
-        std::fs::write(dir.join("key"), &*key.to_bytes()).unwrap();
+        std::fs::write(dir.join("key"), *key.to_bytes()).unwrap();
 
         let content = format!("the blob of {name}").into_bytes();
         let blob_cid = Cid::raw(&content);
