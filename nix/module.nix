@@ -35,6 +35,13 @@ let
 
   stateDir = "/var/lib/ezpds";
   dataDir = cfg.settings.data.dir;
+  # Where backups go, as far as it is a folder; with a dash, since a disk that is not there is no reason not to start.
+  backupFolders =
+    if cfg.configFile == null && cfg.settings.backup.to != null then
+      map (folder: "-${folder}") (lib.filter (lib.hasPrefix "/") (lib.toList cfg.settings.backup.to))
+    else
+      [ ];
+  writable = lib.optional ownDir dataDir ++ backupFolders;
   ownDir = cfg.configFile == null && dataDir != null && dataDir != stateDir;
 
   secrets = [
@@ -210,8 +217,8 @@ in
           "~@privileged"
         ];
       }
-      // lib.optionalAttrs ownDir {
-        ReadWritePaths = [ dataDir ];
+      // lib.optionalAttrs (writable != [ ]) {
+        ReadWritePaths = writable;
       }
       // lib.optionalAttrs (cfg.environmentFile != null) {
         EnvironmentFile = cfg.environmentFile;

@@ -18,6 +18,7 @@ let
   address = matching "address with a port, such as 127.0.0.1:2583 or [::]:2583" "[^ ]+:[0-9]+";
   # A path as text, so that it is not copied to the store.
   file = matching "absolute path" "/.+";
+  place = matching "absolute path or s3://bucket/prefix" "/.+|s3://.+";
   text = types.str;
   number = types.ints.unsigned;
   list = types.listOf;
@@ -94,8 +95,16 @@ in
     verify_rate = setting size "How much the server reads in a second, at most, while it verifies what is stored.";
   };
 
+  blobs = {
+    store = setting (matching "s3://bucket/prefix" "s3://.+") "A bucket for the bytes of blobs, in place of a folder.";
+    s3_endpoint = setting url "The S3-compatible store, if it is not Amazon's.";
+    s3_region = setting text "The region of the store.";
+    s3_access_key = setting text "The access key to the store.";
+    s3_secret_key_file = setting file "A file with the secret key to the store.";
+  };
+
   backup = {
-    to = setting (matching "absolute path or s3://bucket/prefix" "/.+|s3://.+") "Where backups go. There are none without it.";
+    to = setting (types.either place (list place)) "Where backups go, one place or several. There are none without it.";
     s3_endpoint = setting url "The S3-compatible store, if it is not Amazon's.";
     s3_region = setting text "The region of the store.";
     s3_access_key = setting text "The access key to the store.";

@@ -31,6 +31,8 @@ let
     ../docs/CONFIG.md
     ../docs/INSTALL.md
     ../release/sign
+    ../docs/OBSERVE.md
+    ../docs/alerts.yml
     ../tests/lexicons/methods.json
   ];
 

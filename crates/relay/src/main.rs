@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         Command::Code(args) => cli::main_code(&args),
         Command::Invite(args) => cli::main_invite(&args),
         Command::Rotate(args) => cli::main_rotate(&args),
+        Command::SupportBundle(args) => cli::main_support_bundle(&args),
         Command::Backup(args) => cli::main_backup(&args),
         Command::Restore(args) => cli::main_restore(&args),
         Command::Adopt(args) => cli::main_adopt(&args),

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::account::{Creations, DidTurns, Passwords};
-use crate::backup::{self, Backups, Spool};
+use crate::backup::{self, Backups, Spools};
 use crate::blob::BlobStore;
 use crate::clock::SystemClock;
 use crate::config::{Config, MasterKeySource, Synchronous};
@@ -23,7 +23,7 @@ use crate::oauth::Oauth;
 use crate::repo::{Imports, Repos};
 use crate::second_factor::passkey::Passkeys;
 use crate::secrets::{Secrets, rotate};
-use crate::store::{self, Db, DbOptions, LogWatch, StoreError};
+use crate::store::{self, Db, DbOptions, StoreError};
 use crate::tasks::crawl::Crawlers;
 use crate::tasks::registry::Tasks;
 use crate::telemetry::Telemetry;
@@ -48,8 +48,8 @@ pub struct App {
     pub(crate) identity: Identity,
     pub(crate) oauth: Oauth,
     pub(crate) lexicons: Lexicons,
-    /// `None` when there is no place for backups.
-    pub(crate) backups: Option<Backups>,
+    /// One for each place.
+    pub(crate) backups: Vec<Backups>,
     pub(crate) mail: Mailer,
     pub(crate) passwords: Passwords,
     pub(crate) passkeys: Passkeys,
@@ -108,18 +108,12 @@ impl AppState {
         };
         let database = data_dir.private_database()?;
         let as_clock = || Arc::clone(&clock) as Arc<dyn Clock>;
-        // Before the database is opened, and held for as long; see `backup::Spool`.
-        let spool = match &config.backup.to {
-            Some(_) => {
-                let dir = data_dir.folder(SPOOL)?;
-                let spool = Spool::open(&database, dir.clone(), config.backup.spool_bytes, as_clock());
-                Some(Arc::new(spool.map_err(|source| DataDirError::Io { path: dir, source })?))
-            }
-            None => None,
-        };
+        let spool_dir = config.data.dir.join(SPOOL);
+        let spools = Spools::open(&spool_dir, &database, &config.backup, &as_clock())
+            .map_err(|source| DataDirError::Io { path: spool_dir, source })?;
         let firehose = Arc::new(Firehose::new());
         let publish = Arc::clone(&firehose);
-        let options = database_options(&config, spool.as_ref());
+        let options = database_options(&config, &spools);
         let db = Db::open(&database, &options, as_clock(), Box::new(move |events| publish.publish(events)))?;
         let db = Arc::new(db);
         firehose.begin_at(db.seq_at_start());
@@ -136,32 +130,36 @@ impl AppState {
         let secrets = Secrets::open(&db, master_key).await.map_err(|err| StartError::Secrets(err.to_string()))?;
         let repos =
             Repos::new(Arc::clone(&db), as_clock(), Arc::clone(&secrets), NODE_CACHE_BYTES, config.data.dir.join(EVIDENCE));
-        let blobs = BlobStore::open(data_dir.folder("blobs")?)
-            .map_err(|source| DataDirError::Io { path: config.data.dir.join("blobs"), source })?;
+        let blobs_dir = data_dir.folder("blobs")?;
+        let client = || ObjectStoreClient::new(config.network.roots()).map_err(|err| StartError::Identity(err.to_string()));
+        let blobs = match &config.blobs.store {
+            None => BlobStore::open(blobs_dir),
+            Some(s3) => BlobStore::open_bucket(blobs_dir, s3, client()?),
+        };
+        let blobs = blobs.map_err(|source| DataDirError::Io { path: config.data.dir.join("blobs"), source })?;
         let identity = crate::identity::open(&config, as_clock()).map_err(|err| StartError::Identity(err.to_string()))?;
         let oauth = Oauth::new(&identity, &secrets, &as_clock(), !config.network.protect_private_addresses);
         let for_records = config.network.resolve_record_lexicons;
         let lexicons = Lexicons::new(Arc::clone(&db), identity.clone(), as_clock(), for_records);
-        let backups = match (spool, config.backup.to.clone()) {
-            (Some(spool), Some(to)) => {
-                let roots = config.network.extra_roots.as_ref().map(|roots| roots.certificates.clone()).unwrap_or_default();
-                let parts = backup::Parts {
-                    settings: config.backup.clone(),
-                    to,
-                    client: ObjectStoreClient::new(&roots).map_err(|err| StartError::Identity(err.to_string()))?,
-                    public_url: config.server.public_url.as_str().to_owned(),
-                    files,
-                    data_dir: config.data.dir.clone(),
-                    spool_dir: config.data.dir.join(SPOOL),
-                    db: Arc::clone(&db),
-                    blobs: blobs.clone(),
-                    clock: as_clock(),
-                    spool,
-                };
-                Some(Backups::new(parts).await?)
-            }
-            (Some(_) | None, _) => None,
-        };
+        let mut backups = Vec::with_capacity(config.backup.to.len());
+        let drills = Arc::default();
+        for (to, (spool_dir, spool)) in config.backup.to.iter().zip(spools.into_each()) {
+            let parts = backup::Parts {
+                settings: config.backup.clone(),
+                to: to.clone(),
+                client: client()?,
+                public_url: config.server.public_url.as_str().to_owned(),
+                files: files.clone(),
+                data_dir: config.data.dir.clone(),
+                spool_dir,
+                db: Arc::clone(&db),
+                blobs: blobs.clone(),
+                clock: as_clock(),
+                spool,
+                drills: Arc::clone(&drills),
+            };
+            backups.push(Backups::new(parts).await?);
+        }
         let mail = Mailer::open(&config, as_clock()).map_err(StartError::Mail)?;
         let stop = CancellationToken::new();
         let tls = Tls::open(&config, &db, &secrets, &identity, as_clock(), &stop).await;
@@ -198,7 +196,7 @@ impl AppState {
     }
 }
 
-fn database_options(config: &Config, spool: Option<&Arc<Spool>>) -> DbOptions {
+fn database_options(config: &Config, spools: &Spools) -> DbOptions {
     DbOptions {
         synchronous: match config.data.synchronous {
             Synchronous::Full => store::Synchronous::Full,
@@ -208,7 +206,7 @@ fn database_options(config: &Config, spool: Option<&Arc<Spool>>) -> DbOptions {
         reader_cache_bytes: config.data.reader_cache_bytes,
         readers: config.data.readers,
         write_queue: config.data.writer_queue,
-        watch: spool.map(|spool| Arc::clone(spool) as Arc<dyn LogWatch>),
+        watch: spools.watch(),
     }
 }
 

@@ -33,6 +33,7 @@ impl Backups {
     /// nothing of the backup.
     pub(crate) async fn drill(&self, stop: &CancellationToken) -> Result<DrillReport, BackupError> {
         let _one = self.running.try_lock().map_err(|_| BackupError::Busy)?;
+        let _one_anywhere = self.drills.lock().await;
         let begun = Instant::now();
         let dir = self.data_dir.join("backup-drill");
         remove(&dir)?;
@@ -42,6 +43,7 @@ impl Backups {
         remove(&dir)?;
         let Some(held) = held else { return Err(BackupError::Stopped) };
         let mut report = DrillReport {
+            place: self.place(),
             id: None,
             at: self.now(),
             seconds: begun.elapsed().as_secs_f64(),

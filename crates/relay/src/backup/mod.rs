@@ -1,5 +1,7 @@
 //! Backups: whole ones, what changes in between, the drill, and the way back.
 //!
+//! There may be several places. Each has its own [`Backups`], with its own chain of changes, and none waits for another.
+//!
 //! ```text
 //! backup.key                      the key, under the passphrase (unless the operator has it in a file)
 //! chunks/<2>/<name>               pieces of the database file
@@ -30,6 +32,7 @@ mod segment;
 mod ship;
 mod snapshot;
 mod spool;
+mod spools;
 pub(crate) mod told;
 mod wal;
 
@@ -42,7 +45,7 @@ use common::Clock;
 use tokio::sync::OnceCell;
 
 use crate::blob::BlobStore;
-use crate::config::{self, BackupKeySource, BackupTo};
+use crate::config::{self, BackupKeySource, BackupPlace, BackupTo};
 use crate::identity::http::ObjectStoreClient;
 use crate::store::Db;
 
@@ -54,6 +57,7 @@ pub(crate) use report::{BackupReport, DrillReport, Listing, Status, list};
 pub(crate) use restore::{Request, Step, restore};
 pub(crate) use snapshot::files;
 pub(crate) use spool::Spool;
+pub(crate) use spools::Spools;
 
 const KEY_FILE: &str = "backup.key";
 const CHUNKS: &str = "chunks";
@@ -68,7 +72,7 @@ const BLOB_PART_BYTES: u64 = 8 << 20;
 /// Objects that are on their way at once.
 const AT_ONCE: usize = 4;
 
-/// The backups of a running server.
+/// The backups of a running server in one place.
 #[derive(Debug)]
 pub(crate) struct Backups {
     settings: config::Backup,
@@ -89,6 +93,7 @@ pub(crate) struct Backups {
     running: tokio::sync::Mutex<()>,
     status: Mutex<Status>,
     shipped_bytes: AtomicU64,
+    drills: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// The place and what opens it.
@@ -111,12 +116,14 @@ pub(crate) struct Parts {
     pub(crate) blobs: BlobStore,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) spool: Arc<Spool>,
+    /// Held by a drill, which takes as much room as the database: there is one at a time, whatever places there are.
+    pub(crate) drills: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Backups {
     pub(crate) async fn new(parts: Parts) -> Result<Self, crate::store::StoreError> {
-        let status = report::load(&parts.db).await?;
-        let Parts { settings, to, client, public_url, files, data_dir, spool_dir, db, blobs, clock, spool } = parts;
+        let status = report::load(&parts.db, &parts.to.place).await?;
+        let Parts { settings, to, client, public_url, files, data_dir, spool_dir, db, blobs, clock, spool, drills } = parts;
         let shipping = tokio::sync::Mutex::new(ship::State::load(&spool_dir));
         Ok(Self {
             settings,
@@ -135,7 +142,13 @@ impl Backups {
             running: tokio::sync::Mutex::new(()),
             status: Mutex::new(status),
             shipped_bytes: AtomicU64::new(0),
+            drills,
         })
+    }
+
+    /// Returns how operators call the place.
+    pub(crate) fn place(&self) -> String {
+        self.to.place.describe()
     }
 
     pub(crate) fn settings(&self) -> &config::Backup {
@@ -196,6 +209,12 @@ pub(crate) async fn open_key(place: &Place, source: &BackupKeySource, make: bool
     .await?;
     place.put(KEY_FILE, wrapped).await?;
     Ok(key)
+}
+
+/// Returns a short name of a place, for files and rows that belong to it.
+fn tag(place: &BackupPlace) -> String {
+    let digest = <sha2::Sha256 as sha2::Digest>::digest(place.describe());
+    data_encoding::HEXLOWER.encode(&digest[..8])
 }
 
 fn chunk_object(name: &str) -> String {

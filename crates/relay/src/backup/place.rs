@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
-use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{BackoffConfig, ObjectStore, ObjectStoreExt as _, RetryConfig};
+use object_store::{ObjectStore, ObjectStoreExt as _};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::BackupError;
 use crate::config::BackupPlace;
 use crate::identity::http::ObjectStoreClient;
+use crate::s3;
 
 /// A place for objects; cheap to clone.
 #[derive(Clone, Debug)]
@@ -49,12 +49,6 @@ impl Throttle {
     }
 }
 
-/// Within a minute, so that a place that is out of reach is noticed; whoever asked tries again later.
-fn retries() -> RetryConfig {
-    let backoff = BackoffConfig { init_backoff: Duration::from_millis(200), max_backoff: Duration::from_secs(10), base: 2.0 };
-    RetryConfig { backoff, max_retries: 5, retry_timeout: Duration::from_secs(60) }
-}
-
 impl Place {
     /// Opens a place. A folder is made if `make` says so.
     pub(crate) fn open(
@@ -65,7 +59,7 @@ impl Place {
     ) -> Result<Self, BackupError> {
         let throttle =
             bandwidth.map(|bytes_per_second| Arc::new(Throttle { bytes_per_second, free_at: Mutex::new(Instant::now()) }));
-        let (store, prefix, described): (Arc<dyn ObjectStore>, _, _) = match place {
+        let (store, prefix): (Arc<dyn ObjectStore>, _) = match place {
             BackupPlace::Folder(folder) => {
                 let failed = |source| BackupError::Folder { path: folder.clone(), source };
                 if make {
@@ -73,29 +67,15 @@ impl Place {
                 }
                 let store = LocalFileSystem::new_with_prefix(folder)
                     .map_err(|err| failed(std::io::Error::new(std::io::ErrorKind::NotFound, err)))?;
-                (Arc::new(store.with_fsync(true)), Path::default(), folder.display().to_string())
+                (Arc::new(store.with_fsync(true)), Path::default())
             }
-            BackupPlace::S3(s3) => {
-                let mut builder = AmazonS3Builder::new()
-                    .with_bucket_name(&s3.bucket)
-                    .with_region(&s3.region)
-                    .with_http_connector(client)
-                    .with_retry(retries())
-                    .with_virtual_hosted_style_request(false);
-                if let Some(endpoint) = &s3.endpoint {
-                    builder = builder
-                        .with_endpoint(endpoint.as_str().trim_end_matches('/'))
-                        .with_allow_http(endpoint.scheme() == "http");
-                }
-                builder = match &s3.access {
-                    Some(access) => builder.with_access_key_id(&access.key).with_secret_access_key(access.secret.expose()),
-                    None => builder.with_skip_signature(true),
-                };
-                let store = builder.build().map_err(|source| failed("opened", &s3.bucket, source))?;
-                (Arc::new(store), Path::from(s3.prefix.as_str()), format!("s3://{}/{}", s3.bucket, s3.prefix))
+            BackupPlace::S3(bucket) => {
+                let (store, prefix) = s3::open(bucket, client, s3::Waits::Background)
+                    .map_err(|source| failed("opened", &bucket.bucket, source))?;
+                (Arc::new(store), prefix)
             }
         };
-        Ok(Self { store, prefix, throttle, described: described.into() })
+        Ok(Self { store, prefix, throttle, described: place.describe().into() })
     }
 
     /// Returns how operators call the place.
@@ -104,7 +84,7 @@ impl Place {
     }
 
     fn path(&self, name: &str) -> Path {
-        name.split('/').fold(self.prefix.clone(), object_store::path::Path::join)
+        s3::path(&self.prefix, name)
     }
 
     /// Stores an object, in place of what was there. It is there as a whole or not at all.

@@ -5,21 +5,27 @@ use serde::{Deserialize, Serialize};
 
 use super::manifest::{self, Manifest};
 use super::{BackupError, Backups, Opened};
+use crate::config::BackupPlace;
+use crate::status::milestone::{Failure, Milestone};
 use crate::store::{Db, StoreError, meta};
 
-/// Name of the report in `meta`.
+/// Begin of the name of the report in `meta`; the place follows.
 const STATUS: &str = "backup_status";
 
-/// How the backups are doing. Times are milliseconds since the epoch.
+/// How the backups in a place are doing. Times are milliseconds since the epoch.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Status {
+    pub(crate) place: String,
     pub(crate) last_backup: Option<BackupReport>,
     /// Why the last attempt failed, when it did.
     pub(crate) failure: Option<String>,
     pub(crate) last_drill: Option<DrillReport>,
     /// When a restored copy was last found good.
     pub(crate) verified_at: Option<i64>,
+    /// What the operator was told of last, while it holds: of making backups, of restoring them.
+    pub(crate) backup_problem: Option<Failure>,
+    pub(crate) drill_problem: Option<Failure>,
     /// Of this run of the server: noted, it would change with every change.
     pub(crate) shipping: Shipping,
 }
@@ -40,6 +46,7 @@ pub(crate) struct Shipping {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct BackupReport {
+    pub(crate) place: String,
     pub(crate) id: String,
     pub(crate) began_at: i64,
     pub(crate) ended_at: i64,
@@ -55,6 +62,7 @@ pub(crate) struct BackupReport {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DrillReport {
+    pub(crate) place: String,
     /// The backup that was restored.
     pub(crate) id: Option<String>,
     pub(crate) at: i64,
@@ -110,22 +118,46 @@ pub(super) fn time(millis: i64) -> String {
     Datetime::from_millis(millis).as_str().to_owned()
 }
 
-pub(super) async fn load(db: &Db) -> Result<Status, StoreError> {
-    let stored = db.read(|conn| meta::find(conn, STATUS)).await?;
+pub(super) async fn load(db: &Db, place: &BackupPlace) -> Result<Status, StoreError> {
+    let name = name(place);
+    let stored = db.read(move |conn| meta::find(conn, &name)).await?;
     // One of another version is as good as none.
     let stored: Status = stored.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
-    Ok(Status { shipping: Shipping::default(), ..stored })
+    Ok(Status { place: place.describe(), shipping: Shipping::default(), ..stored })
+}
+
+fn name(place: &BackupPlace) -> String {
+    format!("{STATUS} {}", super::tag(place))
 }
 
 impl Backups {
     async fn save_status(&self) -> Result<(), BackupError> {
         let json = serde_json::to_vec(&Status { shipping: Shipping::default(), ..self.status() })
             .map_err(|err| BackupError::Pack(err.into()))?;
-        self.db.write(move |tx| meta::set(tx, STATUS, &json).map_err(BackupError::from)).await
+        let name = name(&self.to.place);
+        self.db.write(move |tx| meta::set(tx, &name, &json).map_err(BackupError::from)).await
+    }
+
+    /// Remembers what the operator is told of a milestone in this place.
+    pub(super) async fn note_problem(&self, milestone: Milestone, problem: Option<Failure>) -> Result<(), BackupError> {
+        {
+            let mut status = self.lock_status();
+            let noted = match milestone {
+                Milestone::Backup => &mut status.backup_problem,
+                Milestone::Drill => &mut status.drill_problem,
+                Milestone::Verify => return Ok(()),
+            };
+            if *noted == problem {
+                return Ok(());
+            }
+            *noted = problem;
+        }
+        self.save_status().await
     }
 
     pub(super) async fn note_backup(&self, report: &BackupReport) -> Result<(), BackupError> {
         tracing::info!(
+            place = report.place,
             id = report.id,
             database_bytes = report.database_bytes,
             blobs = report.blobs,
@@ -146,6 +178,7 @@ impl Backups {
             return;
         }
         tracing::error!(
+            place = self.place(),
             error = err as &dyn std::error::Error,
             remedy = err.remedy(),
             "a backup failed; it will be tried again"
@@ -159,6 +192,7 @@ impl Backups {
     pub(super) async fn note_drill(&self, report: DrillReport) -> Result<(), BackupError> {
         match &report.failure {
             None => tracing::info!(
+                place = report.place,
                 id = report.id,
                 accounts = report.accounts,
                 records = report.records,
@@ -166,6 +200,7 @@ impl Backups {
                 "the backup was restored on trial, and is good"
             ),
             Some(why) => tracing::error!(
+                place = report.place,
                 id = report.id,
                 why,
                 "THE BACKUP CANNOT BE RESTORED. The next one begins anew; look at the place for backups now"

@@ -46,6 +46,8 @@ pub(crate) struct Request<'a> {
     /// The moment; `None` is the newest.
     pub(crate) at: Option<i64>,
     pub(crate) into: &'a Path,
+    /// Whether blobs are restored; not when they are in a store that is still there.
+    pub(crate) with_blobs: bool,
     /// The new address of the server, when it moves.
     pub(crate) move_to: Option<String>,
     pub(crate) clock: &'a dyn Clock,
@@ -74,7 +76,7 @@ pub(super) struct Database {
 
 /// Restores into an empty folder.
 pub(crate) async fn restore(request: Request<'_>) -> Result<Restored, BackupError> {
-    let Request { opened, at, into, move_to, clock, progress } = request;
+    let Request { opened, at, into, with_blobs, move_to, clock, progress } = request;
     let workshop = prepare(into)?;
     let path = workshop.join("relay.sqlite");
     let Database { manifest, through } = database(opened, at, &path, progress).await?;
@@ -85,7 +87,8 @@ pub(crate) async fn restore(request: Request<'_>) -> Result<Restored, BackupErro
     let checked = path.clone();
     let (accounts, records) = blocking(move || check(&checked)).await?;
     progress(Step::Checks, 1, 1);
-    let (blobs, missing_blobs) = blobs(opened, &path, &workshop.join("blobs"), progress).await?;
+    let (blobs, missing_blobs) =
+        if with_blobs { blobs(opened, &path, &workshop.join("blobs"), progress).await? } else { (0, Vec::new()) };
     for (name, text) in &manifest.files {
         write_private(&workshop, name, text)?;
     }

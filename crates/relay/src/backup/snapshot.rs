@@ -91,6 +91,7 @@ impl Backups {
         };
         manifest.write(&opened.place, &opened.key).await?;
         Ok(BackupReport {
+            place: self.place(),
             id: manifest.id,
             began_at,
             ended_at,

@@ -7,8 +7,9 @@ use std::ops::Range;
 use axum::body::Body;
 use bytes::Bytes;
 use common::Cid;
-use futures_util::stream;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
 
+use super::bucket::Bucket;
 use super::local::LocalFolder;
 use super::{BlobError, blocking};
 
@@ -16,15 +17,27 @@ use super::{BlobError, blocking};
 const CHUNK: u64 = 256 << 10;
 
 /// A part of a blob, of which the beginning is in memory.
-#[derive(Debug)]
 pub(crate) struct BlobBody {
     first: Bytes,
-    rest: Option<Rest>,
+    rest: Rest,
 }
 
 /// What is still to be read.
+enum Rest {
+    Nothing,
+    File(FileRest),
+    Stream(BoxStream<'static, io::Result<Bytes>>),
+}
+
+impl std::fmt::Debug for BlobBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BlobBody").field("first", &self.first.len()).finish_non_exhaustive()
+    }
+}
+
+/// What is still to be read of a file.
 #[derive(Debug)]
-struct Rest {
+struct FileRest {
     file: File,
     left: u64,
 }
@@ -40,14 +53,41 @@ impl BlobBody {
         if part.start > 0 {
             file.seek(SeekFrom::Start(part.start)).map_err(&failed)?;
         }
-        let mut rest = Rest { file, left: part.end - part.start };
+        let mut rest = FileRest { file, left: part.end - part.start };
         let first = rest.read_chunk().map_err(&failed)?;
-        Ok(Self { first, rest: (rest.left > 0).then_some(rest) })
+        Ok(Self { first, rest: if rest.left > 0 { Rest::File(rest) } else { Rest::Nothing } })
+    }
+
+    /// As [`Self::open`], from a bucket; what was not moved there yet is in its folder.
+    pub(super) async fn fetch(bucket: &Bucket, cid: &Cid, size: u64, part: Range<u64>) -> Result<Self, BlobError> {
+        // There is no range without a byte.
+        let range = if part == (0..size) || part.is_empty() { None } else { Some(part.clone()) };
+        match bucket.get(cid.digest(), range).await? {
+            Some(incoming) if incoming.size == size => {
+                if part.is_empty() {
+                    return Ok(Self { first: Bytes::new(), rest: Rest::Nothing });
+                }
+                let mut bytes = incoming.bytes;
+                let first = bytes.next().await.transpose().map_err(BlobError::io("read"))?.unwrap_or_default();
+                Ok(Self { first, rest: Rest::Stream(bytes) })
+            }
+            Some(_) | None => {
+                let (folder, cid) = (bucket.folder().clone(), *cid);
+                blocking(move || Self::open(&folder, &cid, size, part)).await
+            }
+        }
     }
 
     /// Turns into a response's body, which reads on as the client takes what came before.
     pub(crate) fn into_body(self) -> Body {
-        let Some(rest) = self.rest else { return Body::from(self.first) };
+        let rest = match self.rest {
+            Rest::Nothing => return Body::from(self.first),
+            Rest::Stream(bytes) => {
+                let first = stream::once(std::future::ready(Ok(self.first)));
+                return Body::from_stream(first.chain(bytes));
+            }
+            Rest::File(rest) => rest,
+        };
         let chunks = stream::try_unfold((Some(self.first), rest), |(first, mut rest)| async move {
             if let Some(first) = first {
                 return Ok(Some((first, (None, rest))));
@@ -62,7 +102,7 @@ impl BlobBody {
     }
 }
 
-impl Rest {
+impl FileRest {
     fn read_chunk(&mut self) -> io::Result<Bytes> {
         let want = self.left.min(CHUNK);
         let mut bytes = Vec::with_capacity(want as usize);

@@ -1,7 +1,7 @@
 //! Removes blobs that nothing refers to.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use common::{Cid, Clock};
 use tokio_util::sync::CancellationToken;
@@ -61,7 +61,8 @@ async fn expire(db: &Db, blobs: &BlobStore, clock: &dyn Clock, stop: &Cancellati
 /// Moves bytes to the trash that no row names: the process died during their upload, or before it removed them.
 async fn sweep(db: &Db, blobs: &BlobStore, clock: &dyn Clock, stop: &CancellationToken) -> Result<usize, CollectError> {
     let mut discarded = 0;
-    for shard in 0..=u8::MAX {
+    let hour = clock.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() / 3600;
+    for shard in blobs.shards_at(hour) {
         if stop.is_cancelled() {
             break;
         }

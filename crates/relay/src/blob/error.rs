@@ -18,9 +18,16 @@ pub(crate) enum BlobError {
     Missing(Cid),
     #[error("a blob could not be {action}")]
     Io { action: &'static str, source: io::Error },
+    #[error("a blob could not be {action} in the store")]
+    Store { action: &'static str, source: Box<object_store::Error> },
 }
 
 impl BlobError {
+    /// Wraps an error of the store; `action` is what was not done.
+    pub(super) fn store(action: &'static str) -> impl Fn(object_store::Error) -> Self {
+        move |source| Self::Store { action, source: Box::new(source) }
+    }
+
     /// Wraps an error of the operating system; `action` is what was not done.
     pub(super) fn io(action: &'static str) -> impl Fn(io::Error) -> Self {
         move |source| match source.kind() {
@@ -39,6 +46,9 @@ impl From<BlobError> for XrpcError {
             BlobError::TooLarge { .. } => Self::new(http::StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLarge", err.to_string()),
             BlobError::NoSpace(_) => {
                 Self::unavailable("The server's disk is full or not writable; try again later", 30).with_cause(err)
+            }
+            BlobError::Store { .. } => {
+                Self::unavailable("The server cannot reach its store of blobs; try again later", 30).with_cause(err)
             }
             BlobError::Missing(_) | BlobError::Io { .. } => Self::internal(err),
         }

@@ -178,6 +178,11 @@ impl TempFile {
         self.file.write_all(bytes)
     }
 
+    /// Opens the content from its beginning.
+    pub(super) fn reader(&self) -> io::Result<File> {
+        File::open(self.name.path())
+    }
+
     /// Makes the content durable. The name in `tmp/` need not be.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.file.sync_data()

@@ -19,6 +19,7 @@
 //! row, the bytes have no row, and the sweep finds them.
 
 mod body;
+mod bucket;
 mod claims;
 mod collect;
 mod conditional;
@@ -49,8 +50,14 @@ pub(crate) use range::{Part, requested_part};
 pub(crate) use register::{Registered, register};
 pub(crate) use upload::Upload;
 
+use tokio_util::sync::CancellationToken;
+
+use bucket::Bucket;
 use claims::Claims;
 use local::LocalFolder;
+
+use crate::config::S3Place;
+use crate::identity::http::ObjectStoreClient;
 
 /// Where the bytes of blobs are kept; cheap to clone.
 #[derive(Clone, Debug)]
@@ -59,16 +66,33 @@ pub(crate) struct BlobStore {
     claims: Claims,
 }
 
+/// How bytes go.
+#[derive(Clone, Copy, Debug)]
+enum Take {
+    Remove,
+    /// Unless they came after `before`.
+    ToTrash {
+        before: SystemTime,
+    },
+}
+
 /// The kinds of places that keep blobs.
 #[derive(Clone, Debug)]
 enum Backend {
     Local(LocalFolder),
+    Bucket(Bucket),
 }
 
 impl BlobStore {
     /// Opens a folder, which is made if need be, and clears it of uploads that an earlier process did not finish.
     pub(crate) fn open(dir: PathBuf) -> io::Result<Self> {
         Ok(Self { backend: Backend::Local(LocalFolder::open(dir)?), claims: Claims::default() })
+    }
+
+    /// Opens a bucket. `dir` is for uploads on their way; blobs that are files there are read until they were moved.
+    pub(crate) fn open_bucket(dir: PathBuf, s3: &S3Place, client: ObjectStoreClient) -> io::Result<Self> {
+        let bucket = Bucket::open(s3, client, LocalFolder::open(dir)?).map_err(io::Error::other)?;
+        Ok(Self { backend: Backend::Bucket(bucket), claims: Claims::default() })
     }
 
     /// Begins an upload of at most `limit` bytes; `expected` is the size that the client announced, if it did.
@@ -87,6 +111,7 @@ impl BlobStore {
                 let (folder, cid) = (folder.clone(), *cid);
                 blocking(move || BlobBody::open(&folder, &cid, size, part)).await
             }
+            Backend::Bucket(bucket) => BlobBody::fetch(bucket, cid, size, part).await,
         }
     }
 
@@ -98,6 +123,7 @@ impl BlobStore {
                 let (folder, digest) = (folder.clone(), *cid.digest());
                 blocking(move || folder.size(&digest)).await.map_err(BlobError::io("looked for"))
             }
+            Backend::Bucket(bucket) => Ok(bucket.head(cid.digest()).await?.map(|(size, _)| size)),
         }
     }
 
@@ -110,7 +136,7 @@ impl BlobStore {
         F: Future<Output = Result<bool, E>>,
         E: From<BlobError>,
     {
-        self.take_unless(cid, is_referenced, "removed", LocalFolder::remove).await
+        self.take_unless(cid, is_referenced, Take::Remove).await
     }
 
     /// As [`Self::remove_unless`], for bytes that never had a row as far as is known: they must have lain there since before
@@ -120,17 +146,10 @@ impl BlobStore {
         F: Future<Output = Result<bool, E>>,
         E: From<BlobError>,
     {
-        let discard = move |folder: &LocalFolder, digest: &[u8; 32]| folder.discard(digest, before);
-        self.take_unless(cid, is_referenced, "moved to the trash", discard).await
+        self.take_unless(cid, is_referenced, Take::ToTrash { before }).await
     }
 
-    async fn take_unless<F, E>(
-        &self,
-        cid: &Cid,
-        is_referenced: F,
-        what: &'static str,
-        take: impl FnOnce(&LocalFolder, &[u8; 32]) -> io::Result<bool> + Send + 'static,
-    ) -> Result<bool, E>
+    async fn take_unless<F, E>(&self, cid: &Cid, is_referenced: F, take: Take) -> Result<bool, E>
     where
         F: Future<Output = Result<bool, E>>,
         E: From<BlobError>,
@@ -145,11 +164,28 @@ impl BlobStore {
                 // The removal ends on the thread that removes: were it to end with this future, a caller that goes away would
                 // let an upload in before the file is gone.
                 let taken = blocking(move || {
-                    let taken = take(&folder, &digest);
+                    let taken = match take {
+                        Take::Remove => folder.remove(&digest).map_err(BlobError::io("removed")),
+                        Take::ToTrash { before } => {
+                            folder.discard(&digest, before).map_err(BlobError::io("moved to the trash"))
+                        }
+                    };
                     drop(removal);
                     taken
                 });
-                taken.await.map_err(|err| E::from(BlobError::io(what)(err)))
+                taken.await.map_err(E::from)
+            }
+            Backend::Bucket(bucket) => {
+                let (bucket, digest) = (bucket.clone(), *cid.digest());
+                let taken = detached(async move {
+                    let taken = match take {
+                        Take::Remove => bucket.remove(digest).await,
+                        Take::ToTrash { before } => bucket.discard(digest, before).await,
+                    };
+                    drop(removal);
+                    taken
+                });
+                taken.await.map_err(E::from)
             }
         }
     }
@@ -163,6 +199,7 @@ impl BlobStore {
                 let moved = blocking(move || folder.set_aside(&digest, &aside, now_millis));
                 moved.await.map_err(BlobError::io("laid aside"))
             }
+            Backend::Bucket(bucket) => bucket.set_aside(digest, aside, now_millis).await,
         }
     }
 
@@ -173,6 +210,7 @@ impl BlobStore {
                 let folder = folder.clone();
                 blocking(move || folder.list(shard)).await.map_err(BlobError::io("listed"))
             }
+            Backend::Bucket(bucket) => bucket.list(shard).await,
         }
     }
 
@@ -183,6 +221,54 @@ impl BlobStore {
                 let folder = folder.clone();
                 blocking(move || folder.clear(before)).await.map_err(BlobError::io("cleared away"))
             }
+            Backend::Bucket(bucket) => bucket.clear(before).await,
+        }
+    }
+
+    /// Returns which of the 256 parts of the blobs the sweep looks at in its turn at `hour`. Looking into a folder costs nothing;
+    /// a store takes money for each look, so there each part has its turn once a day.
+    fn shards_at(&self, hour: u64) -> Vec<u8> {
+        let has_turn = |shard: &u8| match &self.backend {
+            Backend::Local(_) => true,
+            Backend::Bucket(_) => u64::from(*shard) % 24 == hour % 24,
+        };
+        (0..=u8::MAX).filter(has_turn).collect()
+    }
+
+    /// Moves blobs that are files here to the bucket, if there is one; returns how many.
+    pub(crate) async fn move_in(&self, stop: &CancellationToken) -> Result<usize, BlobError> {
+        let Backend::Bucket(bucket) = &self.backend else { return Ok(0) };
+        let mut moved = 0;
+        for shard in 0..=u8::MAX {
+            let folder = bucket.folder().clone();
+            let here = blocking(move || folder.list(shard)).await.map_err(BlobError::io("listed"))?;
+            for cid in here {
+                if stop.is_cancelled() {
+                    return Ok(moved);
+                }
+                // As an upload has one: it is not removed meanwhile.
+                let claim = self.claims.claim(*cid.digest()).await;
+                let (bucket, digest) = (bucket.clone(), *cid.digest());
+                let done = detached(async move {
+                    let done = bucket.move_in(digest).await;
+                    drop(claim);
+                    done
+                });
+                if done.await? {
+                    moved += 1;
+                } else {
+                    tracing::error!(%cid, "the file of a blob is damaged and was not moved to the store; see `relay verify`");
+                }
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Says whether blobs can be written, where that is not a folder's matter.
+    pub(crate) async fn probe_bucket(&self) -> Option<Result<(), BlobError>> {
+        match &self.backend {
+            Backend::Local(_) => None,
+            Backend::Bucket(bucket) => Some(bucket.probe().await),
         }
     }
 }
@@ -190,6 +276,14 @@ impl BlobStore {
 /// Returns the file of a blob in the folder of blobs `dir`, for a restore.
 pub(crate) fn path_in(dir: &std::path::Path, cid: &Cid) -> PathBuf {
     local::path_in(dir, cid.digest())
+}
+
+/// Runs what must not be left half done when nobody waits for it any more.
+async fn detached<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    match tokio::spawn(work).await {
+        Ok(result) => result,
+        Err(err) => std::panic::resume_unwind(err.into_panic()),
+    }
 }
 
 /// Runs what waits for the disk on a thread where it blocks nobody.

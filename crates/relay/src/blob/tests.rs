@@ -10,10 +10,14 @@ use tokio_util::sync::CancellationToken;
 use super::upload::Stored;
 use super::*;
 use crate::clock::SystemClock;
+use crate::config::{S3Access, Secret};
 use crate::store::account::{self, NewAccount};
 use crate::store::blob::{self, BlobRow};
 use crate::store::deletion::{self, Leftovers};
 use crate::store::{AccountId, BatchTx, Db, DbOptions, StoreError, Synchronous};
+
+#[path = "../../tests/it/support/s3.rs"]
+mod store;
 
 const HOUR_MICROS: i64 = 3_600_000_000;
 
@@ -41,6 +45,14 @@ impl Place {
         let db = Db::open(&dir.path().join("db"), &options, Arc::clone(&clock) as _, Box::new(drop)).unwrap();
         let blobs = BlobStore::open(dir.path().join("blobs")).unwrap();
         Self { dir, clock, db, blobs }
+    }
+
+    /// As [`Self::new`], with the blobs in a store.
+    fn in_store(s3: &store::S3) -> Self {
+        let mut place = Self::new();
+        let client = ObjectStoreClient::new(&[]).unwrap();
+        place.blobs = BlobStore::open_bucket(place.dir.path().join("blobs"), &settings(s3), client).unwrap();
+        place
     }
 
     async fn account(&self, name: &str) -> AccountId {
@@ -100,6 +112,17 @@ impl Place {
 
     fn files_in(&self, folder: &str) -> usize {
         fs::read_dir(self.dir.path().join("blobs").join(folder)).unwrap().count()
+    }
+}
+
+fn settings(s3: &store::S3) -> S3Place {
+    let access = S3Access { key: store::ACCESS_KEY.to_owned(), secret: Secret::new(store::SECRET_KEY) };
+    S3Place {
+        bucket: store::BUCKET.to_owned(),
+        prefix: "blobs".to_owned(),
+        endpoint: Some(s3.url().parse().unwrap()),
+        region: "us-east-1".to_owned(),
+        access: Some(access),
     }
 }
 
@@ -377,4 +400,108 @@ async fn collecting_and_uploading_at_once_loses_nothing() {
         }
     }
     println!("kept {kept} times, collected {collected} times");
+}
+
+/// Around the size of a part as well, of which a large blob has several.
+#[tokio::test]
+async fn a_store_gives_back_what_was_uploaded_whole_and_in_parts() {
+    let s3 = store::S3::start().await;
+    let place = Place::in_store(&s3);
+    for len in [0, 1, 600_000, 8 << 20, (8 << 20) + 1, 20_000_000] {
+        let content: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
+        let mut upload = place.blobs.begin(1 << 30, None).unwrap();
+        for some in content.chunks(700_000) {
+            upload.write(some).await.unwrap();
+        }
+        let stored = upload.finish().await.unwrap();
+        assert_eq!((stored.cid, stored.size), (Cid::raw(&content), len as u64));
+        assert_eq!(place.files_in("tmp"), 0, "nothing stays here");
+        let whole = place.blobs.read(&stored.cid, len as u64, 0..len as u64).await.unwrap();
+        assert!(bytes_of(whole).await == content, "{len}");
+        if len > 10 {
+            let part = place.blobs.read(&stored.cid, len as u64, 5..len as u64 - 3).await.unwrap();
+            assert!(bytes_of(part).await == content[5..len - 3], "a part of {len}");
+        }
+        let other_size = place.blobs.read(&stored.cid, len as u64 + 1, 0..len as u64 + 1).await;
+        assert!(matches!(other_size, Err(BlobError::Missing(_))), "a blob of another size is not whole");
+    }
+    let unknown = place.blobs.read(&Cid::raw(b"never"), 5, 0..5).await;
+    assert!(matches!(unknown, Err(BlobError::Missing(_))));
+}
+
+/// A store takes money for being looked at, so each part of it has its turn once a day.
+#[tokio::test]
+async fn bytes_without_a_row_go_to_the_trash_of_the_store_first() {
+    let s3 = store::S3::start().await;
+    let place = Place::in_store(&s3);
+    drop(place.put(b"orphan").await);
+    let alice = place.account("alice").await;
+    place.upload(alice, b"kept").await.unwrap();
+    place.write_record(alice, "a.b.c/key", &[b"kept"]).await;
+    let a_day = async || {
+        let mut collected = 0;
+        for _ in 0..24 {
+            collected += place.collect().await;
+            place.clock.shift_micros(HOUR_MICROS);
+        }
+        collected
+    };
+    assert_eq!(a_day().await, 0);
+    assert_eq!(a_day().await, 1);
+    let trash = s3.folder().join("blobs/trash");
+    assert_eq!((place.has(b"orphan").await, place.has(b"kept").await), (false, true));
+    assert_eq!(fs::read_dir(&trash).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_file()).count(), 1);
+    place.clock.shift_micros(8 * 24 * HOUR_MICROS);
+    place.collect().await;
+    assert_eq!(fs::read_dir(&trash).map_or(0, Iterator::count), 0);
+}
+
+#[tokio::test]
+async fn a_temporary_blob_is_removed_from_the_store() {
+    let s3 = store::S3::start().await;
+    let place = Place::in_store(&s3);
+    let alice = place.account("alice").await;
+    place.upload(alice, b"temporary").await.unwrap();
+    assert_eq!(place.collect().await, 0);
+    place.clock.shift_micros(25 * HOUR_MICROS);
+    assert_eq!(place.collect().await, 1);
+    assert!(!place.has(b"temporary").await);
+}
+
+#[tokio::test]
+async fn a_store_out_of_reach_is_no_missing_blob() {
+    let mut s3 = store::S3::start().await;
+    let place = Place::in_store(&s3);
+    let cid = place.put(b"there").await.cid;
+    s3.suspend().await;
+    assert!(matches!(place.blobs.read(&cid, 5, 0..5).await, Err(BlobError::Store { .. })));
+    let mut upload = place.blobs.begin(100, None).unwrap();
+    upload.write(b"new").await.unwrap();
+    assert!(matches!(upload.finish().await, Err(BlobError::Store { .. })));
+    s3.resume().await;
+    assert_eq!(bytes_of(place.blobs.read(&cid, 5, 0..5).await.unwrap()).await, b"there");
+}
+
+/// What was a file before there was a store, or comes from a backup, is read all the while; a damaged file stays where it is.
+#[tokio::test]
+async fn files_are_moved_to_the_store() {
+    let s3 = store::S3::start().await;
+    let mut place = Place::new();
+    let (large, cid) = (vec![7; 9_000_000], Cid::raw(&vec![7; 9_000_000]));
+    let mut upload = place.blobs.begin(1 << 30, None).unwrap();
+    upload.write(&large).await.unwrap();
+    upload.finish().await.unwrap();
+    let damaged = place.put(b"damaged").await.cid;
+    fs::write(path_in(&place.dir.path().join("blobs"), &damaged), b"another").unwrap();
+
+    let client = ObjectStoreClient::new(&[]).unwrap();
+    place.blobs = BlobStore::open_bucket(place.dir.path().join("blobs"), &settings(&s3), client).unwrap();
+    let read = async || bytes_of(place.blobs.read(&cid, 9_000_000, 1..4).await.unwrap()).await;
+    assert_eq!(read().await, [7, 7, 7]);
+    let stop = CancellationToken::new();
+    assert_eq!(place.blobs.move_in(&stop).await.unwrap(), 1);
+    assert!(!path_in(&place.dir.path().join("blobs"), &cid).exists());
+    assert!(path_in(&place.dir.path().join("blobs"), &damaged).exists());
+    assert_eq!(read().await, [7, 7, 7]);
+    assert_eq!(place.blobs.move_in(&stop).await.unwrap(), 0);
 }

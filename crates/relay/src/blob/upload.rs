@@ -4,8 +4,8 @@ use common::{Cid, Codec};
 use sha2::{Digest as _, Sha256};
 
 use super::claims::{Claim, Claims};
-use super::local::{LocalFolder, TempFile};
-use super::{Backend, BlobError, BlobStore, blocking, media_type};
+use super::local::TempFile;
+use super::{Backend, BlobError, BlobStore, blocking, detached, media_type};
 
 /// What is gathered before it is hashed and written on another thread; most images are done in one step.
 const CHUNK: usize = 256 << 10;
@@ -29,10 +29,11 @@ struct Work {
     head: Head,
 }
 
-/// Where an upload's bytes go.
+/// Where an upload's bytes go: to a temporary file, and from there to their place.
 #[derive(Debug)]
-enum Sink {
-    Local { folder: LocalFolder, file: Option<TempFile> },
+struct Sink {
+    to: Backend,
+    file: Option<TempFile>,
 }
 
 /// What the first bytes told of the media type.
@@ -59,9 +60,7 @@ impl Upload {
         if expected.is_some_and(|size| size > limit) {
             return Err(BlobError::TooLarge { limit });
         }
-        let sink = match &store.backend {
-            Backend::Local(folder) => Sink::Local { folder: folder.clone(), file: None },
-        };
+        let sink = Sink { to: store.backend.clone(), file: None };
         let capacity = expected.and_then(|size| usize::try_from(size).ok()).map_or(CHUNK, |size| size.min(CHUNK));
         Ok(Self {
             limit,
@@ -116,9 +115,7 @@ impl Upload {
         let Work { sink, hasher, head } = synced.await.map_err(BlobError::io("written"))?;
         let digest: [u8; 32] = hasher.finalize().into();
         let claim = self.claims.claim(digest).await;
-        // The claim goes along, so that it outlives the placing even when nobody waits for it any more.
-        let placed = blocking(move || sink.place(&digest).map(|()| claim));
-        let claim = placed.await.map_err(BlobError::io("put in place"))?;
+        let claim = sink.place(digest, claim).await?;
         let media_type = match head {
             Head::NotSeen => None,
             Head::Seen(media_type) => media_type,
@@ -139,29 +136,31 @@ impl Work {
 
 impl Sink {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        match self {
-            Self::Local { folder, file } => {
-                let file = match file {
-                    Some(file) => file,
-                    None => file.insert(folder.create_temp()?),
-                };
-                file.write(bytes)
-            }
-        }
+        let folder = match &self.to {
+            Backend::Local(folder) => folder,
+            Backend::Bucket(bucket) => bucket.folder(),
+        };
+        let file = if let Some(file) = &mut self.file { file } else { self.file.insert(folder.create_temp()?) };
+        file.write(bytes)
     }
 
+    /// Makes the bytes durable, where they stay on this disk.
     fn sync(&self) -> std::io::Result<()> {
-        match self {
-            Self::Local { file, .. } => file.as_ref().map_or(Ok(()), TempFile::sync),
+        match (&self.to, &self.file) {
+            (Backend::Local(_), Some(file)) => file.sync(),
+            (Backend::Local(_) | Backend::Bucket(_), _) => Ok(()),
         }
     }
 
-    fn place(self, digest: &[u8; 32]) -> std::io::Result<()> {
-        match self {
-            Self::Local { folder, file } => {
-                let file = file.expect("the last write, though it be empty, makes the file");
-                folder.place(file, digest)
+    /// The claim goes along, so that it outlives the placing even when nobody waits for it any more.
+    async fn place(self, digest: [u8; 32], claim: Claim) -> Result<Claim, BlobError> {
+        let file = self.file.expect("the last write, though it be empty, makes the file");
+        match self.to {
+            Backend::Local(folder) => {
+                let placed = blocking(move || folder.place(file, &digest).map(|()| claim));
+                placed.await.map_err(BlobError::io("put in place"))
             }
+            Backend::Bucket(bucket) => detached(async move { bucket.place(file, digest).await.map(|()| claim) }).await,
         }
     }
 }

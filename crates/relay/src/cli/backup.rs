@@ -9,9 +9,11 @@ use http::Method;
 
 use super::account::Accounts;
 use super::{CliError, ConfigSourceArgs};
+use crate::backup::told::{self, InPlace};
 use crate::backup::{self, BackupError, BackupKey, BackupReport, Backups, DrillReport, Listing, Opened, Place, Status};
 use crate::config::{BackupKeySource, BackupPlace, BackupTo, S3Access, Secret};
 use crate::identity::http::{ObjectStoreClient, roots_from_pem};
+use crate::state::AppState;
 
 /// The arguments of `relay backup`.
 #[derive(Debug, Clone, Args)]
@@ -28,9 +30,9 @@ pub enum BackupVerb {
     Now(NowArgs),
     /// Restore the newest backup into a temporary folder and check it
     Drill(NowArgs),
-    /// Show how the backups of the running server are doing
+    /// Show how the backups are doing, as a line of JSON for each place
     Status(NowArgs),
-    /// List the backups in the place that is configured, or in SOURCE
+    /// List the backups in the places that are configured, or in SOURCE
     List(ListArgs),
     /// Print a new key for backup.key_file
     NewKey,
@@ -89,70 +91,73 @@ pub(super) async fn run(args: &BackupArgs, env: Vec<(String, String)>) -> Result
     let mut out = std::io::stdout();
     match &args.verb {
         BackupVerb::Now(args) => {
-            let report: BackupReport = match Accounts::open(&args.source, env).await? {
-                Accounts::Here(app) => backups(app.backups.as_ref())?.run(&app.stop).await?,
+            let done: Vec<InPlace<BackupReport>> = match Accounts::open(&args.source, env).await? {
+                Accounts::Here(app) => told::back_up_everywhere(with_backups(&app)?).await,
                 Accounts::There(server) => server.call(Method::POST, "/backup", None::<&()>).await?,
             };
-            if args.json {
-                return json(&mut out, &report);
-            }
-            writeln!(out, "{}  {}", report.id, size(report.database_bytes))?;
-            writeln!(out, "blobs: {} ({})", report.blobs, size(report.blob_bytes))?;
-            writeln!(out, "sent: {}", size(report.sent_bytes))?;
-            if report.missing_blobs > 0 {
-                writeln!(out, "{} blobs are not there to be backed up; `relay verify` tells more.", report.missing_blobs)?;
-            }
+            each(done, |report| {
+                if args.json {
+                    return json(&mut out, report);
+                }
+                writeln!(out, "{}: {}  {}", report.place, report.id, size(report.database_bytes))?;
+                writeln!(out, "blobs: {} ({})", report.blobs, size(report.blob_bytes))?;
+                writeln!(out, "sent: {}", size(report.sent_bytes))?;
+                if report.missing_blobs > 0 {
+                    writeln!(out, "{} blobs are not there to be backed up; `relay verify` tells more.", report.missing_blobs)?;
+                }
+                Ok(())
+            })?;
         }
         BackupVerb::Drill(args) => {
-            let report: DrillReport = match Accounts::open(&args.source, env).await? {
-                Accounts::Here(app) => backups(app.backups.as_ref())?.drill(&app.stop).await?,
+            let done: Vec<InPlace<DrillReport>> = match Accounts::open(&args.source, env).await? {
+                Accounts::Here(app) => told::drill_everywhere(with_backups(&app)?).await,
                 Accounts::There(server) => server.call(Method::POST, "/backup/drill", None::<&()>).await?,
             };
-            if args.json {
-                json(&mut out, &report)?;
-            }
-            if let Some(why) = report.failure {
-                return Err(CliError::Failed {
-                    problem: format!("The backup cannot be restored: {why}."),
-                    remedy: "Make another one with `relay backup now`, and find out what happened to the place.".into(),
-                });
-            }
-            if !args.json {
-                let (accounts, records, blobs) = (report.accounts, report.records, report.blobs_checked);
-                let seconds = report.seconds;
-                writeln!(out, "Good: {accounts} accounts, {records} records, {blobs} blobs looked at, in {seconds:.1} s.")?;
-            }
+            each(done, |report| {
+                if args.json {
+                    json(&mut out, report)?;
+                }
+                let place = &report.place;
+                if let Some(why) = &report.failure {
+                    return Err(CliError::Failed {
+                        problem: format!("The backup in {place} cannot be restored: {why}."),
+                        remedy: "Make another one with `relay backup now`, and find out what happened to the place.".into(),
+                    });
+                }
+                if !args.json {
+                    let (accounts, records, blobs) = (report.accounts, report.records, report.blobs_checked);
+                    let seconds = report.seconds;
+                    writeln!(
+                        out,
+                        "{place}: good: {accounts} accounts, {records} records, {blobs} blobs looked at, in {seconds:.1} s."
+                    )?;
+                }
+                Ok(())
+            })?;
         }
         BackupVerb::Status(args) => {
-            let status: Status = match Accounts::open(&args.source, env).await? {
-                Accounts::Here(app) => backups(app.backups.as_ref())?.status(),
+            let status: Vec<Status> = match Accounts::open(&args.source, env).await? {
+                Accounts::Here(app) => with_backups(&app)?.backups.iter().map(Backups::status).collect(),
                 Accounts::There(server) => server.call(Method::GET, "/backup", None::<&()>).await?,
             };
-            json(&mut out, &status)?;
+            for status in status {
+                json(&mut out, &status)?;
+            }
         }
         BackupVerb::List(args) => {
-            let opened = if args.place.place.is_some() {
-                args.place.open(&env).await?
-            } else {
-                let config = args.source.load(env)?.config;
-                let Some(to) = config.backup.to else { return Err(no_place()) };
-                let roots = config.network.extra_roots.map(|roots| roots.certificates).unwrap_or_default();
-                open(&to, &roots).await?
-            };
-            let (good, damaged): (Vec<Listing>, _) = backup::list(&opened).await?;
-            for backup in good {
-                if args.json {
-                    json(&mut out, &backup)?;
-                } else {
-                    let (database, blobs) = (size(backup.database_bytes), size(backup.blob_bytes));
-                    writeln!(out, "{}  {}  database {database}, blobs {blobs}", backup.ended_at, backup.id)?;
-                }
+            if args.place.place.is_some() {
+                return show_list(&mut out, &args.place.open(&env).await?, args.json).await;
             }
-            if !damaged.is_empty() {
-                return Err(CliError::Failed {
-                    problem: format!("Damaged: {}.", damaged.join("; ")),
-                    remedy: "The others can be restored; make a new one now.".into(),
-                });
+            let config = args.source.load(env)?.config;
+            if config.backup.to.is_empty() {
+                return Err(no_place());
+            }
+            for to in &config.backup.to {
+                let opened = open(to, config.network.roots()).await?;
+                if !args.json && config.backup.to.len() > 1 {
+                    writeln!(out, "{}", opened.place.describe())?;
+                }
+                show_list(&mut out, &opened, args.json).await?;
             }
         }
         BackupVerb::NewKey => write!(out, "{}", BackupKey::generate().to_text().as_str())?,
@@ -225,8 +230,47 @@ async fn open(to: &BackupTo, roots: &[rustls::pki_types::CertificateDer<'static>
     Ok(Opened { place, key })
 }
 
-fn backups(backups: Option<&Backups>) -> Result<&Backups, CliError> {
-    backups.ok_or_else(no_place)
+fn with_backups(app: &AppState) -> Result<&AppState, CliError> {
+    if app.backups.is_empty() { Err(no_place()) } else { Ok(app) }
+}
+
+/// Shows what came of it in each place; fails with what failed in any.
+fn each<T>(done: Vec<InPlace<T>>, mut show: impl FnMut(&T) -> Result<(), CliError>) -> Result<(), CliError> {
+    let several = done.len() > 1;
+    let mut failed = None;
+    for done in done {
+        let shown = match done {
+            InPlace::Done(report) => show(&report),
+            InPlace::Failed { place, failure } => Err(CliError::Failed {
+                problem: if several { format!("{place}: {}", failure.problem) } else { capital(&failure.problem) },
+                remedy: failure.remedy,
+            }),
+        };
+        if let Err(err) = shown {
+            failed.get_or_insert(err);
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+/// Lists what is in a place.
+async fn show_list(out: &mut impl std::io::Write, opened: &Opened, as_json: bool) -> Result<(), CliError> {
+    let (good, damaged): (Vec<Listing>, _) = backup::list(opened).await?;
+    for backup in good {
+        if as_json {
+            json(out, &backup)?;
+        } else {
+            let (database, blobs) = (size(backup.database_bytes), size(backup.blob_bytes));
+            writeln!(out, "{}  {}  database {database}, blobs {blobs}", backup.ended_at, backup.id)?;
+        }
+    }
+    if damaged.is_empty() {
+        return Ok(());
+    }
+    Err(CliError::Failed {
+        problem: format!("Damaged: {}.", damaged.join("; ")),
+        remedy: "The others can be restored; make a new one now.".into(),
+    })
 }
 
 fn no_place() -> CliError {

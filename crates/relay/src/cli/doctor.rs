@@ -63,7 +63,7 @@ pub(super) async fn run(args: &DoctorArgs, env: Vec<(String, String)>) -> Result
     })
 }
 
-async fn gather(args: &DoctorArgs, env: Vec<(String, String)>) -> Result<Facts, CliError> {
+pub(super) async fn gather(args: &DoctorArgs, env: Vec<(String, String)>) -> Result<Facts, CliError> {
     let config = args.source.load(env.clone())?.config;
     let failed =
         |problem: String| CliError::Failed { problem, remedy: "Check the configuration: `relay config check`.".into() };

@@ -21,6 +21,7 @@ pub mod service;
 pub mod setup;
 mod source;
 pub mod status;
+pub mod support_bundle;
 pub mod update;
 pub mod verify;
 
@@ -72,6 +73,8 @@ pub enum Command {
     Service(service::ServiceArgs),
     /// Show how a running server is doing
     Status(status::StatusArgs),
+    /// Write a file that tells whoever helps you how the server is doing, without secrets
+    SupportBundle(support_bundle::SupportBundleArgs),
     /// Make backups, list them, and restore the newest on trial
     Backup(backup::BackupArgs),
     /// Make a data folder from a backup
@@ -165,6 +168,11 @@ pub fn main_service(args: &service::ServiceArgs) -> ExitCode {
     finish(service::run(args, process_env()))
 }
 
+/// Runs `relay support-bundle`.
+pub fn main_support_bundle(args: &support_bundle::SupportBundleArgs) -> ExitCode {
+    finish(in_runtime(support_bundle::run(args, process_env())))
+}
+
 /// Runs `relay backup`.
 pub fn main_backup(args: &backup::BackupArgs) -> ExitCode {
     finish(in_runtime(backup::run(args, process_env())))
@@ -226,7 +234,7 @@ fn in_runtime<T>(verb: impl Future<Output = Result<T, CliError>>) -> Result<T, C
 fn start_log(logging: &crate::config::Logging) -> tracing_appender::non_blocking::WorkerGuard {
     let (writer, guard) =
         tracing_appender::non_blocking::NonBlockingBuilder::default().buffered_lines_limit(10_000).finish(io::stderr());
-    let log = tracing_subscriber::fmt().with_env_filter(logging.filter()).with_writer(writer);
+    let log = tracing_subscriber::fmt().with_env_filter(logging.filter()).with_writer(crate::telemetry::log::Keep(writer));
     // A second start in one process, as in tests, keeps the first log.
     drop(if logging.is_json() { log.json().flatten_event(true).try_init() } else { log.try_init() });
     guard
@@ -303,6 +311,7 @@ mod tests {
             "relay doctor --json --fix --config relay.toml",
             "relay service install --dry-run --keep-awake --config relay.toml",
             "relay service logs -f",
+            "relay support-bundle --out /tmp/bundle.zip --no-verify",
             "relay backup now",
             "relay backup list s3://bucket/pds --s3-endpoint https://s3.example.com --json",
             "relay restore /mnt/backup --into /d --at 2026-05-01T12:00:00Z --passphrase-file /p --move-to https://b.example",

@@ -24,6 +24,9 @@ pub struct RestoreArgs {
     /// The moment to go back to, such as 2026-05-01T12:00:00Z [default: the newest]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub at: Option<i64>,
+    /// Leave out blobs: with blobs.store, when the store is still there
+    #[arg(long)]
+    pub no_blobs: bool,
     /// The new address of the server, if it changes: on its next start with this address as server.public_url it tells the PLC
     /// directory that its accounts are there. Only when the old server is gone for good
     #[arg(long, value_name = "URL")]
@@ -54,6 +57,7 @@ pub(super) async fn run(args: &RestoreArgs, env: &[(String, String)]) -> Result<
         opened: &opened,
         at: args.at,
         into: &args.into,
+        with_blobs: !args.no_blobs,
         move_to: move_to.clone(),
         clock: &*clock,
         progress: &|step, done, total| bar.show(step, done, total),

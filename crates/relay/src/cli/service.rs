@@ -7,7 +7,6 @@ use std::process::Command;
 use clap::{Args, Subcommand};
 
 use super::{CliError, ConfigSourceArgs};
-use crate::config::{BackupPlace, BackupTo};
 use crate::service::{self, Manager, Plan, Scope, Service, StepError};
 
 /// The arguments of `relay service`.
@@ -148,15 +147,13 @@ fn described(args: &InstallArgs, env: Vec<(String, String)>, manager: Manager, s
         program: if copied { PathBuf::from("/usr/local/bin/relay") } else { program },
         config: absolute(&config)?,
         data_dir: absolute(&loaded.data.dir)?,
-        backups: match &loaded.backup.to {
-            Some(BackupTo { place: BackupPlace::Folder(folder), .. }) => Some(folder.clone()),
-            _ => None,
-        },
+        backup_folders: loaded.backup.folders().map(std::path::Path::to_owned).collect(),
         bind: loaded.addresses(),
         keep_awake: args.keep_awake,
     };
     // Neither a unit's line nor a job can hold every path.
-    for path in [&service.program, &service.config, &service.data_dir].into_iter().chain(&service.backups) {
+    let paths = [&service.program, &service.config, &service.data_dir];
+    for path in paths.into_iter().chain(&service.backup_folders) {
         let odd = |c: char| c.is_whitespace() || c.is_control() || "%$\\\"';".contains(c);
         if manager == Manager::Systemd && path.to_str().is_none_or(|path| path.contains(odd)) {
             return Err(CliError::Failed {

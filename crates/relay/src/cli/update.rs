@@ -77,7 +77,7 @@ pub(super) async fn run(args: &UpdateArgs, env: Vec<(String, String)>) -> Result
             data_dir: std::path::absolute(&config.data.dir)?,
             service: find_service(&env),
             patience: (args.patience, args.watch),
-            back_up: config.backup.to.is_some() && !args.without_backup,
+            back_up: !config.backup.to.is_empty() && !args.without_backup,
             allow_downgrade: args.allow_downgrade,
             in_container: args.in_container,
             clock: &clock,

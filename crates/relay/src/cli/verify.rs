@@ -53,6 +53,23 @@ pub struct VerifyArgs {
     pub source: ConfigSourceArgs,
 }
 
+impl VerifyArgs {
+    /// As when nothing else is said.
+    pub(super) fn of(source: &ConfigSourceArgs) -> Self {
+        Self {
+            account: None,
+            json: true,
+            quick: false,
+            no_blobs: false,
+            no_identities: false,
+            budget: None,
+            repair: false,
+            blobs_from: Vec::new(),
+            source: source.clone(),
+        }
+    }
+}
+
 pub(super) fn parse_time(text: &str) -> Result<Duration, String> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let seconds = match unit {
@@ -129,11 +146,11 @@ pub(super) fn bar(json: bool) -> Arc<dyn Progress + Send> {
 
 pub(super) async fn verify_folder(args: &VerifyArgs, config: &Config, stop: &CancellationToken) -> Result<Report, CliError> {
     let bar = bar(args.json);
-    let (dir, master) = (config.data.dir.clone(), config.secrets.master_key.clone());
+    let reading = config.clone();
     let (args, stop_reading, progress) = (args.clone(), stop.clone(), Arc::clone(&bar));
     let identities = !args.no_identities;
     let read = tokio::task::spawn_blocking(move || -> Result<_, CliError> {
-        let source = Source::open(&dir, &master)?;
+        let source = Source::open(&reading)?;
         let account = args.account.as_deref().map(|account| find(&source, account)).transpose()?;
         let options = Options {
             account,
@@ -185,6 +202,7 @@ impl From<SourceError> for CliError {
         let remedy = match &err {
             SourceError::NoDatabase { .. } => "Name the data folder with --data-dir.",
             SourceError::MasterKey(_) => "Run it as the user that the server runs as.",
+            SourceError::Blobs(_) => "See the section [blobs] of the configuration.",
             SourceError::Store(_) => "Copy the data folder aside before anything else; then restore the newest backup.",
         };
         let mut problem = err.to_string();

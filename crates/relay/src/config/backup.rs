@@ -1,22 +1,25 @@
 //! `[backup]`: where copies of everything go, how often, and for how long they are kept.
 
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-use url::Url;
 
 use super::{
     error::Wrong,
     reader::Reader,
-    secret::{Secret, parse_any, parse_strong},
-    values::{days, hours, parse_size, parse_text},
+    s3::{Names, S3Place, Store},
+    secret::{Secret, parse_strong},
+    values::{days, hours, parse_size},
 };
+
+/// How many places there may be: each reads the write-ahead log for itself.
+const PLACES: usize = 4;
 
 /// The section `[backup]`.
 #[derive(Debug, Clone)]
 pub struct Backup {
-    /// The place; `None` when there are no backups.
-    pub to: Option<BackupTo>,
+    /// The places; none when there are no backups.
+    pub to: Vec<BackupTo>,
     /// How often a whole backup is made.
     pub every: Duration,
     /// How often what changed since is copied.
@@ -49,30 +52,6 @@ pub enum BackupPlace {
     S3(S3Place),
 }
 
-/// A bucket of an S3-compatible store.
-#[derive(Debug, Clone)]
-pub struct S3Place {
-    /// The bucket.
-    pub bucket: String,
-    /// What the names of all objects begin with; may be empty.
-    pub prefix: String,
-    /// The store; `None` is Amazon's.
-    pub endpoint: Option<Url>,
-    /// The region.
-    pub region: String,
-    /// Who writes; `None` asks without a signature.
-    pub access: Option<S3Access>,
-}
-
-/// Who writes to an S3-compatible store.
-#[derive(Debug, Clone)]
-pub struct S3Access {
-    /// The access key.
-    pub key: String,
-    /// The secret key.
-    pub secret: Secret,
-}
-
 /// What opens the backups.
 #[derive(Debug, Clone)]
 pub enum BackupKeySource {
@@ -98,19 +77,19 @@ pub struct Keep {
 impl BackupPlace {
     /// Reads `/mnt/backup` or `s3://bucket/prefix`; what else an S3-compatible store needs is added by the caller.
     pub fn parse(text: &str) -> Option<Self> {
-        if let Some(rest) = text.strip_prefix("s3://") {
-            let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-            let s3 = S3Place {
-                bucket: bucket.to_owned(),
-                prefix: prefix.trim_matches('/').to_owned(),
-                endpoint: None,
-                region: "us-east-1".to_owned(),
-                access: None,
-            };
-            return (!bucket.is_empty()).then_some(Self::S3(s3));
+        if text.starts_with("s3://") {
+            return S3Place::parse(text).map(Self::S3);
         }
         let path = PathBuf::from(text);
         path.is_absolute().then_some(Self::Folder(path))
+    }
+
+    /// Returns how operators call the place.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Folder(folder) => folder.display().to_string(),
+            Self::S3(s3) => s3.describe(),
+        }
     }
 }
 
@@ -120,29 +99,37 @@ fn parse_place(text: &str) -> Result<BackupPlace, Wrong> {
     })
 }
 
-fn parse_endpoint(text: &str) -> Result<Url, Wrong> {
-    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    url.ok_or_else(|| Wrong::new("is not a URL", "Write it as https://s3.example.com."))
-}
-
 impl Backup {
+    /// Returns the folders among the places.
+    pub fn folders(&self) -> impl Iterator<Item = &Path> {
+        self.to.iter().filter_map(|to| match &to.place {
+            BackupPlace::Folder(folder) => Some(folder.as_path()),
+            BackupPlace::S3(_) => None,
+        })
+    }
+
     pub(super) fn read(reader: &mut Reader) -> Self {
-        let place = reader.optional("backup.to", parse_place);
-        let endpoint = reader.optional("backup.s3_endpoint", parse_endpoint);
-        let region = reader.value("backup.s3_region", parse_text);
-        let access_key = reader.optional("backup.s3_access_key", parse_text);
-        let secret_key = reader.optional("backup.s3_secret_key", parse_any);
+        let places = reader.list("backup.to", parse_place).unwrap_or_default();
+        let names: HashSet<String> = places.iter().map(BackupPlace::describe).collect();
+        if names.len() != places.len() || places.len() > PLACES {
+            reader.complain("backup.to", "names a place twice, or more than four", "Name each place once, at most four.");
+        }
+        let store = Store::read(
+            reader,
+            &Names {
+                endpoint: "backup.s3_endpoint",
+                region: "backup.s3_region",
+                access_key: "backup.s3_access_key",
+                secret_key: "backup.s3_secret_key",
+            },
+        );
         let passphrase = reader.optional("backup.passphrase", parse_strong);
         let key_file = reader.optional_path("backup.key_file");
-        if access_key.is_some() != secret_key.is_some() {
-            let set = if access_key.is_some() { "backup.s3_access_key" } else { "backup.s3_secret_key" };
-            reader.complain(set, "is set alone", "Set backup.s3_access_key and backup.s3_secret_key, or neither.");
-        }
-        let access = access_key.zip(secret_key).map(|(key, secret)| S3Access { key, secret });
-        let place = place.map(|place| match place {
-            BackupPlace::S3(s3) => BackupPlace::S3(S3Place { endpoint, region, access, ..s3 }),
+        let places = places.into_iter().map(|place| match place {
+            BackupPlace::S3(s3) => BackupPlace::S3(store.place(s3)),
             folder @ BackupPlace::Folder(_) => folder,
         });
+        let places: Vec<BackupPlace> = places.collect();
         let key = match (passphrase, key_file) {
             (Some(passphrase), None) => Some(BackupKeySource::Passphrase(passphrase)),
             (None, Some(file)) => Some(BackupKeySource::File(file)),
@@ -151,7 +138,7 @@ impl Backup {
                 None
             }
             (None, None) => {
-                if place.is_some() && !reader.is_given("backup.passphrase") {
+                if !places.is_empty() && !reader.is_given("backup.passphrase") {
                     reader.complain(
                         "backup.to",
                         "is set without a key",
@@ -163,7 +150,10 @@ impl Backup {
         };
         let number = |reader: &mut Reader, path| reader.number(path, 0..=10_000) as usize;
         Self {
-            to: place.zip(key).map(|(place, key)| BackupTo { place, key }),
+            to: key.map_or_else(Vec::new, |key| {
+                let with_key = |place| BackupTo { place, key: key.clone() };
+                places.into_iter().map(with_key).collect()
+            }),
             every: reader.duration("backup.every", hours(1)..=days(31)),
             ship_every: reader.duration("backup.ship_every", Duration::from_millis(100)..=hours(24)),
             keep: Keep {

@@ -9,6 +9,7 @@
 
 mod accounts;
 mod backup;
+mod blobs;
 mod data;
 mod docs;
 mod error;
@@ -23,6 +24,7 @@ mod official;
 mod origin;
 mod reader;
 mod registry;
+mod s3;
 mod secret;
 mod secrets;
 mod server;
@@ -42,7 +44,8 @@ use std::{
 
 pub use self::{
     accounts::Accounts,
-    backup::{Backup, BackupKeySource, BackupPlace, BackupTo, Keep, S3Access, S3Place},
+    backup::{Backup, BackupKeySource, BackupPlace, BackupTo, Keep},
+    blobs::Blobs,
     data::{Data, Synchronous},
     docs::markdown,
     error::{ConfigErrors, Mistake},
@@ -57,6 +60,7 @@ pub use self::{
     origin::Origin,
     reader::{Effective, Shown},
     registry::{Default as SettingDefault, Kind, Official, SECTIONS, SETTINGS, Setting, find as find_setting},
+    s3::{S3Access, S3Place},
     secret::{MasterKey, Secret},
     secrets::{MasterKeySource, Secrets},
     server::{Document, Documents, Links, Server},
@@ -79,6 +83,8 @@ pub struct Config {
     pub tls: Tls,
     /// Where data is kept.
     pub data: Data,
+    /// Where the bytes of blobs are.
+    pub blobs: Blobs,
     /// Copies of it.
     pub backup: Backup,
     /// DIDs and handles.
@@ -114,6 +120,8 @@ pub struct ConfigTexts {
     pub file: Option<Secret>,
     /// What holds, from all sources, without secrets.
     pub effective: String,
+    /// Every secret that was given, so that it can be kept out of what leaves this machine.
+    pub secrets: Vec<Secret>,
 }
 
 /// A configuration, and how it came about.
@@ -161,10 +169,8 @@ impl Config {
         sources.add_env(&env);
         sources.add_overrides(overrides);
         let (mut config, effective) = Self::read(sources)?;
-        config.texts = ConfigTexts {
-            file: file.and_then(|file| sources::read_bounded(file).ok()).map(Secret::new),
-            effective: show(&effective),
-        };
+        config.texts.file = file.and_then(|file| sources::read_bounded(file).ok()).map(Secret::new);
+        config.texts.effective = show(&effective);
         Ok(Loaded { config, effective, hints: hints(env) })
     }
 
@@ -209,6 +215,7 @@ impl Config {
 
     fn read(mut sources: Sources) -> Result<(Self, Vec<Effective>), ConfigErrors> {
         sources.read_secret_files();
+        let secrets = sources.secrets();
         let mut reader = Reader::new(sources);
         let from = &mut reader;
         let network = Network::read(from);
@@ -229,10 +236,11 @@ impl Config {
             notices: Notices::read(from),
             update: Update::read(from),
             backup: Backup::read(from),
+            blobs: Blobs::read(from),
             server,
             data,
             network,
-            texts: ConfigTexts::default(),
+            texts: ConfigTexts { secrets, ..ConfigTexts::default() },
         };
         let effective = reader.finish().map_err(ConfigErrors::new)?;
         Ok((config, effective))

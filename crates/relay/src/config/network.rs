@@ -73,6 +73,11 @@ impl Network {
         self.trusted_proxies.iter().any(|range| range.contains(peer))
     }
 
+    /// Returns the certificate authorities to trust besides the public ones.
+    pub fn roots(&self) -> &[CertificateDer<'static>] {
+        self.extra_roots.as_ref().map_or(&[], |roots| &roots.certificates)
+    }
+
     pub(super) fn read(reader: &mut Reader) -> Self {
         let dns_servers = reader.list("network.dns_servers", parse_dns_server).filter(|servers| !servers.is_empty());
         reader.derived("network.dns_servers", Shown::Unset);

@@ -14,7 +14,7 @@ pub struct Hint {
 }
 
 /// Variables of the official PDS without a setting of their own here, each with the reason.
-pub(super) const WITHOUT_SETTING: [(&str, &str); 49] = [
+pub(super) const WITHOUT_SETTING: [(&str, &str); 44] = [
     ("PDS_VERSION", "the program's own version is shown"),
     ("PDS_DEV_MODE", "use `relay dev`, or plain http on localhost"),
     ("PDS_PRIMARY_COLOR", "pages have one design"),
@@ -38,14 +38,9 @@ pub(super) const WITHOUT_SETTING: [(&str, &str); 49] = [
     ("PDS_SQLITE_DISABLE_WAL_AUTO_CHECKPOINT", "checkpoints are the server's own"),
     ("PDS_BLOBSTORE_DISK_LOCATION", "blobs are in data.dir"),
     ("PDS_BLOBSTORE_DISK_TMP_LOCATION", "blobs are in data.dir"),
-    ("PDS_BLOBSTORE_S3_BUCKET", "blobs are in data.dir"),
-    ("PDS_BLOBSTORE_S3_REGION", "blobs are in data.dir"),
-    ("PDS_BLOBSTORE_S3_ENDPOINT", "blobs are in data.dir"),
-    ("PDS_BLOBSTORE_S3_FORCE_PATH_STYLE", "blobs are in data.dir"),
-    ("PDS_BLOBSTORE_S3_ACCESS_KEY_ID", "blobs are in data.dir"),
-    ("PDS_BLOBSTORE_S3_SECRET_ACCESS_KEY", "blobs are in data.dir"),
-    ("PDS_BLOBSTORE_S3_UPLOAD_TIMEOUT_MS", "blobs are in data.dir"),
-    ("PDS_BLOBSTORE_S3_REQUEST_TIMEOUT_MS", "blobs are in data.dir"),
+    ("PDS_BLOBSTORE_S3_FORCE_PATH_STYLE", "objects are always addressed by path"),
+    ("PDS_BLOBSTORE_S3_UPLOAD_TIMEOUT_MS", "fixed bounds"),
+    ("PDS_BLOBSTORE_S3_REQUEST_TIMEOUT_MS", "fixed bounds"),
     ("PDS_ENTRYWAY_URL", "the server is its own authorization server"),
     ("PDS_ENTRYWAY_DID", "the server is its own authorization server"),
     ("PDS_ENTRYWAY_JWT_VERIFY_KEY_K256_PUBLIC_KEY_HEX", "the server is its own authorization server"),
@@ -105,6 +100,7 @@ fn convert(setting: &Setting, value: &str) -> String {
         Convert::Same => value.to_owned(),
         Convert::HostToUrl if value == "localhost" => "http://localhost:2583".to_owned(),
         Convert::HostToUrl => format!("https://{value}"),
+        Convert::BucketToStore => format!("s3://{value}"),
         // A listener is of one family.
         Convert::PortToBind => format!("0.0.0.0:{value},[::]:{value}"),
         Convert::Millis => format!("{value}ms"),

@@ -101,6 +101,8 @@ pub(super) enum Convert {
     PortToBind,
     /// Bare milliseconds get their unit.
     Millis,
+    /// The name of a bucket becomes its address.
+    BucketToStore,
     /// The official one says what is off, ours what is on.
     Invert,
 }
@@ -156,7 +158,7 @@ pub fn find(path: &str) -> Option<&'static Setting> {
 }
 
 /// The sections in the order of the documentation, each with what it is about.
-pub const SECTIONS: [(&str, &str); 15] = [
+pub const SECTIONS: [(&str, &str); 16] = [
     ("server", "Where the server listens, the name that the network knows it by, and what it tells visitors about itself."),
     (
         "tls",
@@ -164,6 +166,11 @@ pub const SECTIONS: [(&str, &str); 15] = [
          renews the certificates of its own name and of its accounts' handles by itself.",
     ),
     ("data", "Where data is kept and how SQLite is tuned."),
+    (
+        "blobs",
+        "Where the bytes of images and videos are. Without `blobs.store` they are files in `data.dir`. With it, files that are \
+         still there are moved to the store while the server runs.",
+    ),
     (
         "backup",
         "Copies of everything, encrypted, to a folder on another disk or to an S3-compatible store; docs/OPERATIONS.md tells \
@@ -489,12 +496,48 @@ pub static SETTINGS: &[Setting] = &[
         "How much the server reads in a second, at most, while it verifies what is stored.",
     ),
     Setting::new(
-        "backup.to",
+        "blobs.store",
         Kind::Text,
         Default::Unset,
-        "s3://my-backups/pds",
-        "Where backups go: a folder as an absolute path, on another disk than the data, or `s3://bucket/prefix`. \
-         One server to a place. Unset: there are no backups.",
+        "s3://my-blobs/pds",
+        "A bucket of an S3-compatible store for the bytes of blobs, as `s3://bucket/prefix`. One server to a place, and not the \
+         place of its backups. Unset: a folder in `data.dir`.",
+    )
+    .like_as("PDS_BLOBSTORE_S3_BUCKET", Convert::BucketToStore),
+    Setting::new(
+        "blobs.s3_endpoint",
+        Kind::Url,
+        Default::Unset,
+        "https://s3.eu-central-003.backblazeb2.com",
+        "The S3-compatible store. Unset: Amazon's. Objects are addressed by path: `<endpoint>/<bucket>/<object>`.",
+    )
+    .like("PDS_BLOBSTORE_S3_ENDPOINT"),
+    Setting::new("blobs.s3_region", Kind::Text, Default::Value("us-east-1"), "eu-central-1", "The region of the store.")
+        .like("PDS_BLOBSTORE_S3_REGION"),
+    Setting::new(
+        "blobs.s3_access_key",
+        Kind::Text,
+        Default::Unset,
+        "AKIAIOSFODNN7EXAMPLE",
+        "The access key to the store. It has to read, write, list and delete.",
+    )
+    .like("PDS_BLOBSTORE_S3_ACCESS_KEY_ID"),
+    Setting::new(
+        "blobs.s3_secret_key",
+        Kind::Text,
+        Default::Unset,
+        "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY",
+        "The secret key to the store.",
+    )
+    .like("PDS_BLOBSTORE_S3_SECRET_ACCESS_KEY")
+    .secret(),
+    Setting::new(
+        "backup.to",
+        Kind::List("places"),
+        Default::Unset,
+        "/mnt/backup, s3://my-backups/pds",
+        "Where backups go: a folder as an absolute path, on another disk than the data, or `s3://bucket/prefix`; or several \
+         of them, which do not wait for one another. One server to a place. Unset: there are no backups.",
     ),
     Setting::new(
         "backup.s3_endpoint",

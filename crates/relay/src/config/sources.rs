@@ -10,6 +10,7 @@ use std::{
 
 use toml::de::{DeTable, DeValue};
 
+use super::secret::Secret;
 use super::{
     error::{Mistake, Wrong},
     origin::Origin,
@@ -230,6 +231,19 @@ impl Sources {
     }
 
     /// Replaces the paths of secret files by what is in them.
+    /// Returns the values of all settings that are secret, or tell who writes to a store.
+    pub(super) fn secrets(&self) -> Vec<Secret> {
+        let is_secret = |path: &str| {
+            path.ends_with("access_key") || registry::find(path).is_some_and(|setting| setting.secret) || path == "mail.user"
+        };
+        let given = self.given.iter().filter(|(path, _)| is_secret(path));
+        let texts = given.filter_map(|(_, raw)| match raw {
+            Raw::One(text) => Some(Secret::new(&*text.text)),
+            Raw::Many(..) | Raw::FromFile(_) => None,
+        });
+        texts.collect()
+    }
+
     pub(super) fn read_secret_files(&mut self) {
         for (path, raw) in &mut self.given {
             let Raw::FromFile(text) = raw else { continue };

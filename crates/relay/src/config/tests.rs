@@ -110,6 +110,8 @@ fn every_setting_is_read_from_every_source_and_shown() {
             "tls.certificate" => chosen.push(("tls.certificate_key", "/etc/relay/privkey.pem")),
             "tls.certificate_key" => chosen.push(("tls.certificate", "/etc/relay/fullchain.pem")),
             "tls.dns_provider" => chosen.push(("tls.dns_secret", "a-token")),
+            "blobs.s3_access_key" => chosen.push(("blobs.s3_secret_key", "secret")),
+            "blobs.s3_secret_key" => chosen.push(("blobs.s3_access_key", "key")),
             "backup.to" => chosen.push(("backup.passphrase", "correct horse")),
             "backup.s3_access_key" => chosen.push(("backup.s3_secret_key", "secret")),
             "backup.s3_secret_key" => chosen.push(("backup.s3_access_key", "key")),

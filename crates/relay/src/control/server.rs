@@ -12,7 +12,8 @@ use crate::account::operator::{
     self, AccountSummary, CreateAccount, CreateInvite, Created, Invite, RemoveFactors, ResetPassword, ShowCodes,
 };
 use crate::account::{self, RotateSigningKey, RotatedSigningKey, ShownCode};
-use crate::backup::{self, BackupReport, Backups, DrillReport, told};
+use crate::backup::told::{self, InPlace};
+use crate::backup::{self, BackupReport, Backups, DrillReport};
 use crate::doctor::Inside;
 use crate::error::XrpcError;
 use crate::repo::Rebuilt;
@@ -48,6 +49,8 @@ pub(crate) async fn serve(app: AppState, data_dir: &Path, stop: CancellationToke
         .route("/health", get(show_health))
         .route("/doctor", get(show_inside))
         .route("/update/accept", post(accept_update))
+        .route("/metrics", get(show_metrics))
+        .route("/log", get(show_log))
         .route("/backup", get(backup_status).post(back_up))
         .route("/backup/drill", post(drill))
         .with_state(app);
@@ -118,18 +121,43 @@ async fn accept_update(State(app): State<AppState>) -> Result<Json<()>, XrpcErro
     app.probation.lift().map(Json).map_err(XrpcError::internal)
 }
 
-async fn backup_status(State(app): State<AppState>) -> Result<Json<backup::Status>, XrpcError> {
-    Ok(Json(backups(&app)?.status()))
+async fn show_metrics(State(app): State<AppState>) -> Result<Json<String>, XrpcError> {
+    crate::telemetry::encode(&app).await.map(Json)
 }
 
-async fn back_up(State(app): State<AppState>) -> Result<Json<BackupReport>, XrpcError> {
-    Ok(Json(told::back_up(&app, backups(&app)?).await?))
+async fn show_log() -> Json<String> {
+    Json(crate::telemetry::log::recent())
 }
 
-async fn drill(State(app): State<AppState>) -> Result<Json<DrillReport>, XrpcError> {
-    Ok(Json(told::drill(&app, backups(&app)?).await?))
+async fn backup_status(State(app): State<AppState>) -> Result<Json<Vec<backup::Status>>, XrpcError> {
+    Ok(Json(with_backups(&app)?.backups.iter().map(Backups::status).collect()))
 }
 
-fn backups(app: &AppState) -> Result<&Backups, XrpcError> {
-    app.backups.as_ref().ok_or_else(|| XrpcError::invalid_request("the running server has no place for backups; set backup.to"))
+async fn back_up(State(app): State<AppState>) -> Result<Json<Vec<InPlace<BackupReport>>>, XrpcError> {
+    done_somewhere(told::back_up_everywhere(with_backups(&app)?).await)
+}
+
+async fn drill(State(app): State<AppState>) -> Result<Json<Vec<InPlace<DrillReport>>>, XrpcError> {
+    done_somewhere(told::drill_everywhere(with_backups(&app)?).await)
+}
+
+/// Fails when it failed in every place.
+fn done_somewhere<T>(done: Vec<InPlace<T>>) -> Result<Json<Vec<InPlace<T>>>, XrpcError> {
+    let failed = done.iter().map_while(|done| match done {
+        InPlace::Failed { failure, .. } => Some(format!("{} {}", failure.problem, failure.remedy)),
+        InPlace::Done(_) => None,
+    });
+    let failed: Vec<String> = failed.collect();
+    if failed.len() == done.len() {
+        let all = failed.join(" ");
+        return Err(XrpcError::upstream(all.trim_end_matches('.').to_owned()));
+    }
+    Ok(Json(done))
+}
+
+fn with_backups(app: &AppState) -> Result<&AppState, XrpcError> {
+    if app.backups.is_empty() {
+        return Err(XrpcError::invalid_request("the running server has no place for backups; set backup.to"));
+    }
+    Ok(app)
 }

@@ -48,7 +48,7 @@ pub fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Identity, OpenErro
     let nameservers = config.network.dns_servers.as_deref().unwrap_or_default();
     let dns = Dns::new(nameservers, timeout).map_err(OpenError::Dns)?;
     let protect = config.network.protect_private_addresses;
-    let extra_roots = config.network.extra_roots.as_ref().map(|roots| roots.certificates.clone()).unwrap_or_default();
+    let extra_roots = config.network.roots().to_vec();
     let clients = HttpClients::new(&HttpOptions { protect, extra_roots, ..HttpOptions::default() }, dns.clone())?;
     let plc = PlcClient::new(clients.trusted.clone(), config.identity.plc_url.url());
     let options = CacheOptions {

@@ -38,8 +38,8 @@ pub(crate) struct Service {
     pub(crate) copy_from: Option<PathBuf>,
     pub(crate) config: PathBuf,
     pub(crate) data_dir: PathBuf,
-    /// The folder of backups, where they go to one.
-    pub(crate) backups: Option<PathBuf>,
+    /// Folders that backups go to.
+    pub(crate) backup_folders: Vec<PathBuf>,
     pub(crate) bind: Vec<SocketAddr>,
     /// Whether the machine stays awake for it; macOS only.
     pub(crate) keep_awake: bool,

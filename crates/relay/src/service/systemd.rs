@@ -74,7 +74,7 @@ pub(super) fn install(service: &Service) -> Plan {
                 plan.push(Step::Run(words(&user)));
             }
             // With what is in them: root may have run the set-up, or the server.
-            for folder in std::iter::once(&service.data_dir).chain(&service.backups) {
+            for folder in std::iter::once(&service.data_dir).chain(&service.backup_folders) {
                 let folder = folder.display().to_string();
                 plan.push(Step::Run(words(&["install", "-d", "-m", "0700", "-o", NAME, "-g", NAME, &folder])));
                 plan.push(Step::Run(words(&["chown", "-R", &format!("{NAME}:{NAME}"), &folder])));
@@ -112,8 +112,10 @@ pub(super) fn unit(service: &Service) -> String {
                 "CapabilityBoundingSet=\nPrivateUsers=yes\n"
             };
             let user = format!("User={NAME}\nGroup={NAME}\n");
-            let backups = service.backups.as_ref().map_or_else(String::new, |folder| format!(" {}", folder.display()));
-            (user, format!("ReadWritePaths={data_dir}{backups}\n{rights}{SANDBOX}"), "multi-user.target")
+            // With a dash: a disk that is not there is no reason not to start.
+            let folders: Vec<String> = service.backup_folders.iter().map(|path| format!("-{}", path.display())).collect();
+            let backups = if folders.is_empty() { String::new() } else { format!("ReadWritePaths={}\n", folders.join(" ")) };
+            (user, format!("ReadWritePaths={data_dir}\n{backups}{rights}{SANDBOX}"), "multi-user.target")
         }
         Scope::User { .. } => (String::new(), "NoNewPrivileges=yes\n".to_owned(), "default.target"),
     };

@@ -115,7 +115,7 @@ mod tests {
         );
         let login = route.server.login.unwrap();
         assert_eq!((login.user.as_str(), login.password.expose()), ("pds\"\\", "a password"));
-        assert!(config.backup.to.is_some());
+        assert!(!config.backup.to.is_empty());
     }
 
     #[test]

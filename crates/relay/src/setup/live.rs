@@ -103,7 +103,7 @@ fn rehearsal(config: &Config) -> Option<Config> {
     config.tls.acme.directory = Url::parse(LETS_ENCRYPT_REHEARSAL).expect("the address of the authority is a URL");
     config.data.dir = config.data.dir.join(REHEARSAL);
     config.secrets.master_key = MasterKeySource::DataDir(config.data.dir.join("master.key"));
-    config.backup.to = None;
+    config.backup.to = Vec::new();
     config.services.crawlers.clear();
     Some(config)
 }

@@ -7,6 +7,7 @@ use common::Clock as _;
 use serde::{Deserialize, Serialize};
 
 use super::{probe_read, probe_write};
+use crate::error::XrpcError;
 use crate::state::App;
 use crate::telemetry::disk;
 
@@ -44,7 +45,8 @@ pub(crate) struct Check {
 pub(crate) async fn deep(app: &App) -> Health {
     let database_read = check("database_read", true, async { probe_read(app).await.map_err(|err| err.to_string()) });
     let database_write = check("database_write", true, async { probe_write(app).await.map_err(|err| err.describe()) });
-    let blobs = check("blob_folder", true, write_a_file(app));
+    let in_store = app.config.blobs.store.is_some();
+    let blobs = check(if in_store { "blob_store" } else { "blob_folder" }, true, write_a_blob(app));
     let room = check("disk_space", false, async {
         let Some(space) = disk::space(&app.config.data.dir) else { return Ok(()) };
         let free = disk::in_words(space.free_bytes);
@@ -72,6 +74,13 @@ async fn check(name: &'static str, required: bool, work: impl Future<Output = Re
     let result = tokio::time::timeout(PATIENCE, work).await.unwrap_or_else(|_| Err("it takes too long".to_owned()));
     let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     Check { name: name.to_owned(), ok: result.is_ok(), required, message: result.err(), duration_ms }
+}
+
+async fn write_a_blob(app: &App) -> Result<(), String> {
+    match app.blobs.probe_bucket().await {
+        Some(probed) => probed.map_err(|err| XrpcError::from(err).describe()),
+        None => write_a_file(app).await,
+    }
 }
 
 async fn write_a_file(app: &App) -> Result<(), String> {

@@ -40,7 +40,7 @@ impl Outcome {
 }
 
 /// Why a milestone was not reached, as two sentences.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Failure {
     pub(crate) problem: String,
     pub(crate) remedy: String,
@@ -86,6 +86,18 @@ pub(crate) async fn record(app: &App, milestone: Milestone, result: Result<Strin
         meta::set(conn, &key(milestone), &json)
     };
     app.db.write(move |tx| store(tx).map_err(XrpcError::from)).await
+}
+
+/// Says again what did not hold when the server stopped, for it holds until it is tried anew.
+pub(crate) async fn say_again(app: &App) -> Result<(), XrpcError> {
+    for milestone in Milestone::ALL {
+        let is_done_here = milestone == Milestone::Verify || !app.backups.is_empty();
+        let found = app.db.read(move |conn| find(conn, milestone)).await.map_err(XrpcError::from)?;
+        if is_done_here && let Some(Outcome { sentence, remedy: Some(remedy), .. }) = found {
+            app.notices.failing(&milestone.topic(), sentence, remedy);
+        }
+    }
+    Ok(())
 }
 
 /// Returns what came of a milestone last; `None` when it was never tried.

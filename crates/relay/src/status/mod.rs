@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use health::{Health, deep};
 
 use self::milestone::{Milestone, Outcome};
+use crate::backup::{self, Backups};
 use crate::crawlers::Report;
 use crate::error::XrpcError;
 use crate::notice::Problem;
@@ -47,6 +48,8 @@ pub(crate) struct Status {
     pub(crate) disk: DiskStatus,
     /// The last backup, drill and verification.
     pub(crate) milestones: BTreeMap<String, Outcome>,
+    /// The backups in each place.
+    pub(crate) backups: Vec<backup::Status>,
     pub(crate) tasks: BTreeMap<String, TaskRecord>,
     /// What is not well.
     pub(crate) problems: Vec<Problem>,
@@ -140,6 +143,7 @@ pub(crate) async fn collect(app: &AppState) -> Result<Status, XrpcError> {
         crawlers: crawlers(app).await?,
         disk: disk_status(app),
         milestones: milestones(app).await?,
+        backups: app.backups.iter().map(Backups::status).collect(),
         tasks,
         problems: app.notices.problems(),
     })

@@ -82,6 +82,22 @@ pub(crate) fn view(status: &Status) -> String {
     });
     part("Safety", milestones.into());
 
+    let places = status.backups.iter().map(|place| {
+        let (shipping, now) = (&place.shipping, status.now);
+        let waiting = match shipping.waiting_bytes {
+            0 => String::new(),
+            bytes => format!(", {} wait", in_words(bytes)),
+        };
+        let failure = shipping.failure.as_ref().map(|failure| format!("\n{failure}")).unwrap_or_default();
+        row(&[
+            &place.place,
+            &format!("backup {}", ago(now, place.last_backup.as_ref().map(|backup| backup.ended_at))),
+            &format!("restored on trial {}", ago(now, place.verified_at)),
+            &format!("changes sent {}{waiting}{failure}", ago(now, shipping.through)),
+        ])
+    });
+    part("Backups", places.collect());
+
     let crawlers = status.crawlers.iter().map(|crawler| {
         let failed = crawler.error.as_ref().map(|error| format!("{} failures: {error}", crawler.failures));
         let state = failed.or_else(|| crawler.reading.clone()).unwrap_or_default();
@@ -175,6 +191,11 @@ mod tests {
                 database_bytes: 1 << 20,
                 log_bytes: 1 << 12,
             },
+            backups: vec![crate::backup::Status {
+                place: "s3://backups/pds".into(),
+                verified_at: Some(now - 90_000_000),
+                ..crate::backup::Status::default()
+            }],
             tasks: BTreeMap::from([("prune events".to_owned(), task)]),
             milestones: BTreeMap::from([
                 (

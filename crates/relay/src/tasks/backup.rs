@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use common::Clock as _;
+use futures_util::future::join_all;
 use tokio_util::task::TaskTracker;
 
 use crate::backup::{self, BackupError, Backups, told};
@@ -12,46 +13,24 @@ use crate::state::AppState;
 /// The first wait after a failed backup, doubled with each.
 const FIRST_RETRY: Duration = Duration::from_secs(60);
 const LAST_RETRY: Duration = Duration::from_secs(3600);
+/// How long sending changes may take, and when the server stops: what is left then is sent after the next start.
+const PATIENCE: Duration = Duration::from_secs(120);
+const LAST_PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is looked whether a backup is due.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// Starts what there is to do.
 pub(super) fn start(app: &AppState, tracker: &TaskTracker) {
     tracker.spawn(backup::announce(app.clone()));
-    if app.backups.is_none() {
+    if app.backups.is_empty() {
         return;
     }
-    for task in [Task::Ship, Task::BackUp] {
-        let app = app.clone();
-        tracker.spawn(async move {
-            // A task of its own, so that a panic is seen and the task begun anew.
-            while !app.stop.is_cancelled() {
-                let turn = app.clone();
-                if let Err(err) = tokio::spawn(async move { task.run(&turn).await }).await {
-                    tracing::error!(error = %err, task = ?task, "panicked; it begins anew");
-                    app.stop.run_until_cancelled(tokio::time::sleep(FIRST_RETRY)).await;
-                }
-            }
-        });
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Task {
-    Ship,
-    BackUp,
-}
-
-impl Task {
-    async fn run(self, app: &AppState) {
-        let Some(backups) = &app.backups else { return };
-        match self {
-            Self::Ship => ship(app, backups).await,
-            Self::BackUp => {
-                app.stop.run_until_cancelled(back_up(app, backups)).await;
-            }
-        }
-    }
+    super::supervise_to_its_end(app, tracker, "send changes to the backups", |app| async move {
+        join_all(app.backups.iter().map(|backups| ship(&app, backups))).await;
+    });
+    super::supervise(app, tracker, "make backups", |app| async move {
+        join_all(app.backups.iter().map(|backups| back_up(&app, backups))).await;
+    });
 }
 
 /// Sends changes until the server stops, and what is left then.
@@ -60,23 +39,28 @@ async fn ship(app: &AppState, backups: &Backups) {
     let mut was_failing = false;
     loop {
         let is_last = app.stop.run_until_cancelled(tokio::time::sleep(every)).await.is_none();
-        match tokio::time::timeout(Duration::from_secs(120), backups.ship()).await {
+        let patience = if is_last { LAST_PATIENCE } else { PATIENCE };
+        match tokio::time::timeout(patience, backups.ship()).await {
             Ok(Ok(_)) => {
                 if std::mem::take(&mut was_failing) {
-                    tracing::info!("changes reach the place for backups again");
+                    tracing::info!(place = backups.place(), "changes reach the place for backups again");
                 }
             }
             Ok(Err(err)) if !was_failing => {
                 was_failing = true;
-                let error = &err as &dyn std::error::Error;
                 tracing::error!(
-                    error,
+                    place = backups.place(),
+                    error = &err as &dyn std::error::Error,
                     remedy = err.remedy(),
                     "changes do not reach the place for backups; they wait on the disk"
                 );
             }
             Ok(Err(_)) => {}
-            Err(_) => tracing::warn!("changes did not reach the place for backups within two minutes"),
+            Err(_) => tracing::warn!(
+                place = backups.place(),
+                "changes did not reach the place for backups within {} s; they wait on the disk",
+                patience.as_secs()
+            ),
         }
         if is_last {
             return;

@@ -8,3 +8,8 @@ use crate::state::AppState;
 pub(crate) async fn run_once(app: AppState) -> Result<usize, XrpcError> {
     Ok(blob::collect(&app.db, &app.blobs, &*app.clock, &app.stop).await?)
 }
+
+/// Moves blobs that are files in the data folder to the store, where there is one; returns how many.
+pub(crate) async fn move_in(app: AppState) -> Result<usize, XrpcError> {
+    Ok(app.blobs.move_in(&app.stop).await?)
+}

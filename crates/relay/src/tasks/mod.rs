@@ -32,6 +32,12 @@ pub(crate) fn start(app: &AppState, tracker: &TaskTracker) {
     every(app, tracker, "watch disk and writer", app.config.notices.pace.look, move |app| {
         watch::run_once(app, Arc::clone(&seen))
     });
+    let again = app.clone();
+    tracker.spawn(async move {
+        if let Err(err) = crate::status::milestone::say_again(&again).await {
+            tracing::error!(error = %err.describe(), "what was not well before the restart could not be read");
+        }
+    });
     backup::start(app, tracker);
     let mark = Arc::new(AtomicI64::new(0));
     every(app, tracker, "find accounts that moved away", Duration::from_secs(600), move |app| {
@@ -39,6 +45,8 @@ pub(crate) fn start(app: &AppState, tracker: &TaskTracker) {
     });
     every(app, tracker, "prune events", Duration::from_secs(600), prune::run_once);
     every(app, tracker, "verify what is stored", Duration::from_secs(600), verify::run_once);
+    at_start(app, tracker, "move blobs to their store", blob_gc::move_in);
+    every(app, tracker, "move blobs to their store", Duration::from_secs(3600), blob_gc::move_in);
     every(app, tracker, "collect blobs", Duration::from_secs(3600), blob_gc::run_once);
     if app.config.network.open_ports && app.config.tls.mode.serves() {
         at_start(app, tracker, "open the router's ports", open_ports);
@@ -121,6 +129,20 @@ where
     F: Future<Output = ()> + Send + 'static,
     W: Fn(AppState) -> F + Send + 'static,
 {
+    supervise_to_its_end(app, tracker, name, move |app| {
+        let (stop, work) = (app.stop.clone(), work(app));
+        async move {
+            stop.run_until_cancelled(work).await;
+        }
+    });
+}
+
+/// As [`supervise`], for work that has something left to do when the server stops, and ends by itself then.
+pub(crate) fn supervise_to_its_end<F, W>(app: &AppState, tracker: &TaskTracker, name: &'static str, work: W)
+where
+    F: Future<Output = ()> + Send + 'static,
+    W: Fn(AppState) -> F + Send + 'static,
+{
     let app = app.clone();
     app.tasks.add(name, None);
     tracker.spawn(async move {
@@ -128,10 +150,15 @@ where
         loop {
             app.tasks.begin(name, &*app.clock);
             let begun = tokio::time::Instant::now();
-            let (stop, future) = (app.stop.clone(), work(app.clone()));
-            let ran = tokio::spawn(async move { stop.run_until_cancelled(future).await.is_some() }).await;
+            let mut running = tokio::spawn(work(app.clone()));
+            let ran = if let Ok(ran) = tokio::time::timeout(LONGEST_PAUSE, &mut running).await {
+                ran
+            } else {
+                app.notices.well(&Topic::Task(name));
+                running.await
+            };
             let turn = match ran {
-                Ok(_) => Turn::Done(1),
+                Ok(()) => Turn::Done(1),
                 Err(err) => Turn::Panicked(panic_text(err)),
             };
             let failures = app.tasks.end(name, &turn, &*app.clock);
@@ -170,5 +197,83 @@ fn tell(app: &AppState, name: &'static str, turn: &Turn, failures: u64) {
             "It tries again; the log says more.",
         ),
         Turn::Failed(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::extract::State;
+    use serde_json::Value;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::config::{Config, DevOptions};
+
+    const PANICS: usize = 3;
+
+    /// Starts a server that is told of notices.
+    async fn listen() -> (String, mpsc::UnboundedReceiver<Value>) {
+        let (told, notices) = mpsc::unbounded_channel();
+        let note = async |State(told): State<mpsc::UnboundedSender<Value>>, axum::Json(notice): axum::Json<Value>| {
+            drop(told.send(notice));
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(axum::serve(listener, axum::Router::new().fallback(note).with_state(told)).into_future());
+        (url, notices)
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_is_started_again_counted_and_told_of_once() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let (url, mut told) = listen().await;
+        let mut config = Config::dev(&DevOptions {
+            bind: "127.0.0.1:2583".parse().unwrap(),
+            plc_url: "http://localhost:1".to_owned(),
+            data_dir: dir.path().join("data"),
+            admin_password: None,
+            settings: Vec::new(),
+        })
+        .unwrap();
+        config.notices.webhook_url = Some(url.parse().unwrap());
+        let app = AppState::open(config, Arc::default()).await.unwrap();
+        let tracker = TaskTracker::new();
+        crate::notice::start(&app, &tracker);
+
+        let (runs, (runs_on, mut is_running)) = (Arc::new(AtomicUsize::new(0)), mpsc::unbounded_channel());
+        let (last_words, finished) = (Arc::new(AtomicUsize::new(0)), Arc::clone(&runs));
+        let said = Arc::clone(&last_words);
+        supervise_to_its_end(&app, &tracker, "a task", move |app| {
+            let (run, runs_on, said) = (runs.fetch_add(1, Ordering::SeqCst), runs_on.clone(), Arc::clone(&said));
+            async move {
+                assert!(run >= PANICS, "run {run} failed");
+                runs_on.send(()).unwrap();
+                app.stop.cancelled().await;
+                said.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        is_running.recv().await.unwrap();
+        let status = crate::status::collect(&app).await.unwrap();
+        let task = &status.tasks["a task"];
+        assert_eq!((task.panics, task.failures, task.is_running), (3, 3, true));
+        assert!(task.error.as_ref().unwrap().contains("run 2 failed"), "{task:?}");
+        assert!(crate::status::view::view(&status).contains("runs, 3 panics"));
+        let metrics = crate::telemetry::encode(&app).await.unwrap();
+        assert!(metrics.contains("relay_task_turns_total{task=\"a task\",outcome=\"panic\"} 3"), "{metrics}");
+
+        let notice = told.recv().await.unwrap();
+        assert_eq!((&notice["topic"], &notice["state"]), (&Value::from("task:a task"), &Value::from("failing")));
+        assert!(notice["problem"].as_str().unwrap().contains("panicked: run"), "{notice}");
+        // Another change comes next, and not the second panic.
+        app.notices.failing(&Topic::Disk, "It is full.", "Make room.");
+        assert_eq!(told.recv().await.unwrap()["topic"], "disk");
+
+        app.stop.cancel();
+        tracker.close();
+        tracker.wait().await;
+        assert_eq!((last_words.load(Ordering::SeqCst), finished.load(Ordering::SeqCst)), (1, 4), "it ended by itself");
+        assert_eq!(app.tasks.all()["a task"].successes, 1);
     }
 }

@@ -22,7 +22,7 @@ pub(super) async fn run_once(app: AppState) -> Result<usize, XrpcError> {
     if !due {
         return Ok(0);
     }
-    let (dir, master) = (settings.dir.clone(), app.config.secrets.master_key.clone());
+    let reading = app.clone();
     let options = Options {
         // The full check of SQLite reads everything at once, as fast as it can.
         database: DatabaseCheck::Quick,
@@ -33,7 +33,7 @@ pub(super) async fn run_once(app: AppState) -> Result<usize, XrpcError> {
     };
     // Over a connection of its own: one of the pool would be missed by exports for as long as this takes.
     let verified = tokio::task::spawn_blocking(move || {
-        Source::open(&dir, &master).map(|source| verify::run(&source.subject(), &options, &Silent))
+        Source::open(&reading.config).map(|source| verify::run(&source.subject(), &options, &Silent))
     });
     let report = match verified.await {
         Ok(report) => report.map_err(XrpcError::internal)?,

@@ -25,6 +25,7 @@ use tokio::net::TcpListener;
 use super::latency::{BOUNDS, Counted};
 use super::process;
 use crate::auth::Admin;
+use crate::backup::{Backups, Status};
 use crate::error::XrpcError;
 use crate::state::AppState;
 use crate::status::milestone::Outcome;
@@ -53,7 +54,7 @@ async fn answer(app: &AppState) -> Result<Response, XrpcError> {
 }
 
 /// Writes all metrics.
-async fn encode(app: &AppState) -> Result<String, XrpcError> {
+pub(crate) async fn encode(app: &AppState) -> Result<String, XrpcError> {
     let accounts = app.db.read(account::count_by_status).await.map_err(XrpcError::from)?;
     let milestones = milestones(app).await?;
     let scrape = Scrape { app: app.clone(), accounts, disk: disk_status(app), milestones };
@@ -163,12 +164,31 @@ impl Scrape {
         out.gauges("relay_safety_last_run_timestamp_seconds", "When backup, drill and verification were last tried", at)?;
         let at = milestones().filter_map(|(name, outcome)| Some((label(name), seconds(outcome.last_success_at?))));
         out.gauges("relay_safety_last_success_timestamp_seconds", "When backup, drill and verification last succeeded", at)?;
+        self.places(out)?;
         let problems = self.app.notices.problems();
         let problems = problems.into_iter().map(|problem| ([("topic", problem.topic)], 1.0));
         out.gauges("relay_problem", "What is not well, by the topic of its notice", problems)?;
         let clock = seconds(self.app.clock.millis());
         out.gauge("relay_clock_timestamp_seconds", "The server's clock", Some(clock))?;
         out.gauge("process_start_time_seconds", "When the server started", Some(seconds(self.app.telemetry.started_millis)))
+    }
+}
+
+impl Scrape {
+    /// The backups, by place.
+    fn places(&self, out: &mut Out<'_>) -> fmt::Result {
+        let places: Vec<_> = self.app.backups.iter().map(Backups::status).collect();
+        let moments = |moment: fn(&Status) -> Option<i64>| {
+            places.iter().filter_map(move |status| Some(([("place", status.place.clone())], seconds(moment(status)?))))
+        };
+        let at = moments(|status| status.last_backup.as_ref().map(|backup| backup.ended_at));
+        out.gauges("relay_backup_last_timestamp_seconds", "When the last backup ended, by place", at)?;
+        let at = moments(|status| status.verified_at);
+        out.gauges("relay_backup_verified_timestamp_seconds", "When a restored copy was last found good, by place", at)?;
+        let at = moments(|status| status.shipping.through);
+        out.gauges("relay_backup_shipped_timestamp_seconds", "Through when all changes were sent, by place", at)?;
+        let waiting = places.iter().map(|status| ([("place", status.place.clone())], status.shipping.waiting_bytes as f64));
+        out.gauges("relay_backup_waiting_bytes", "Changes that wait to be sent, by place", waiting)
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub(crate) mod disk;
 pub(crate) mod latency;
+pub(crate) mod log;
 mod metrics;
 mod process;
 mod requests;
@@ -13,7 +14,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-pub(crate) use metrics::{handler, serve};
+pub(crate) use metrics::{encode, handler, serve};
 pub(crate) use requests::Requests;
 
 use crate::store::WriterStats;

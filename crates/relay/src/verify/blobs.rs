@@ -105,20 +105,23 @@ fn one(run: &mut Run<'_>, files: &BlobFiles, stored: &Stored, buffer: &mut [u8])
 /// Looks at the file of a blob, and returns what is wrong with it.
 fn look(run: &mut Run<'_>, files: &BlobFiles, stored: &Stored, buffer: &mut [u8]) -> std::io::Result<Option<(Kind, String)>> {
     let cid = &stored.cid;
-    let Some(mut file) = files.open(cid)? else {
+    let with_content = run.options.blobs == BlobCheck::Content;
+    let found = if with_content {
+        files.open(cid)?.map(|(size, bytes)| (size, Some(bytes)))
+    } else {
+        files.size(cid)?.map(|size| (size, None))
+    };
+    let Some((size, bytes)) = found else {
         return Ok(Some((Kind::BlobFileMissing, format!("The blob {cid} of {} bytes has no file.", stored.size))));
     };
-    let size = file.metadata()?.len();
     if size != stored.size {
         let sentence = format!("The file of the blob {cid} has {size} bytes; it had {}.", stored.size);
         return Ok(Some((Kind::BlobFileDamaged, sentence)));
     }
-    if run.options.blobs != BlobCheck::Content {
-        return Ok(None);
-    }
+    let Some(mut bytes) = bytes else { return Ok(None) };
     let mut hasher = Sha256::new();
     loop {
-        let read = file.read(buffer)?;
+        let read = bytes.read(buffer)?;
         if read == 0 {
             break;
         }

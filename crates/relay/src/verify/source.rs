@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::Subject;
 use crate::blob::BlobFiles;
-use crate::config::MasterKeySource;
+use crate::config::{Config, MasterKeySource};
 use crate::data_dir::{self, DataDirError};
 use crate::secrets::rotate;
 use crate::store::{self, StoreError};
@@ -28,27 +28,30 @@ pub(crate) enum SourceError {
     NoDatabase { path: PathBuf },
     #[error(transparent)]
     MasterKey(#[from] DataDirError),
+    #[error("the blobs cannot be reached")]
+    Blobs(#[source] std::io::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Source {
-    /// Opens the folder `dir`. Nothing in it is changed, but that SQLite may make its `-shm` file.
-    pub(crate) fn open(dir: &Path, master: &MasterKeySource) -> Result<Self, SourceError> {
+    /// Opens the folder of a configuration. Nothing in it is changed, but that SQLite may make its `-shm` file.
+    pub(crate) fn open(config: &Config) -> Result<Self, SourceError> {
+        let dir = &config.data.dir;
         let path = dir.join(data_dir::DATABASE);
         if !path.exists() {
             return Err(SourceError::NoDatabase { path });
         }
         let conn = open_database(&path).map_err(|source| StoreError::Open { path: path.clone(), source })?;
         store::check_schema(&conn)?;
-        let master = match master {
+        let master = match &config.secrets.master_key {
             MasterKeySource::Given(key) => MasterKey::from_bytes(*key.expose()),
             MasterKeySource::DataDir(file) => {
                 let present = data_dir::read_master_key(file)?;
                 rotate::choose(file, present, rotate::sealed_under(&conn).ok().flatten())
             }
         };
-        Ok(Self { conn, master, blobs: BlobFiles::at(dir.join("blobs")) })
+        Ok(Self { conn, master, blobs: BlobFiles::of(config).map_err(SourceError::Blobs)? })
     }
 
     pub(crate) fn conn(&self) -> &Connection {

@@ -14,39 +14,43 @@ use tempfile::TempDir;
 
 use crate::support::{Dice, Load, Served, TestPds, User, configure, free_port, run, start_plc, verb_json};
 
-const PASSPHRASE: &str = "correct horse battery staple";
+pub(crate) const PASSPHRASE: &str = "correct horse battery staple";
 
 /// A server with a PLC directory, and a folder for backups.
-struct World {
-    dir: TempDir,
-    plc: String,
-    port: u16,
+pub(crate) struct World {
+    pub(crate) dir: TempDir,
+    pub(crate) plc: String,
+    pub(crate) port: u16,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let dir = TempDir::new().unwrap();
         let plc = start_plc(&dir.path().join("plc.sqlite"), &std::sync::Arc::default()).await;
         Self { dir, plc: format!("http://localhost:{}", plc.port()), port: free_port() }
     }
 
-    fn place(&self) -> PathBuf {
+    pub(crate) fn place(&self) -> PathBuf {
         self.dir.path().join("place")
     }
 
-    fn at(&self, name: &str) -> String {
+    pub(crate) fn at(&self, name: &str) -> String {
         self.dir.path().join(name).display().to_string()
     }
 
     /// Starts the server with these lines in `[backup]`.
     async fn serve(&self, more: &str) -> Served {
-        let to = self.place().display().to_string();
-        let backup = format!("[backup]\nto = \"{to}\"\npassphrase = \"{PASSPHRASE}\"\n{more}");
+        self.serve_to(&[&self.place().display().to_string()], more).await
+    }
+
+    /// As [`Self::serve`], with these places.
+    pub(crate) async fn serve_to(&self, places: &[&str], more: &str) -> Served {
+        let backup = format!("[backup]\nto = {places:?}\npassphrase = \"{PASSPHRASE}\"\n{more}");
         configure(self.dir.path(), self.port, &self.plc, &backup);
         Served::start(self.dir.path(), self.port).await
     }
 
-    async fn restore(&self, into: &str, more: &[&str]) -> Output {
+    pub(crate) async fn restore(&self, into: &str, more: &[&str]) -> Output {
         let passphrase = self.dir.path().join("passphrase");
         fs::write(&passphrase, format!("{PASSPHRASE}\n")).unwrap();
         let (place, into, passphrase) = (self.place(), self.at(into), passphrase.display().to_string());
@@ -57,7 +61,7 @@ impl World {
 }
 
 /// Waits until all that was committed before this call is in the place for backups.
-async fn shipped(server: &Served) -> Value {
+pub(crate) async fn shipped(server: &Served) -> Value {
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis() as i64;
     let mut status = Value::Null;
     for _ in 0..1000 {
@@ -70,7 +74,7 @@ async fn shipped(server: &Served) -> Value {
 }
 
 /// Waits for a backup that ended after this call.
-async fn backed_up(server: &Served) -> Value {
+pub(crate) async fn backed_up(server: &Served) -> Value {
     loop {
         let output = server.verb(&["backup", "now", "--json"]).await;
         if output.status.success() {
@@ -78,18 +82,18 @@ async fn backed_up(server: &Served) -> Value {
         }
         // One is being made already.
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(said.contains("another backup"), "{said}");
+        assert!(said.contains("nother backup"), "{said}");
     }
 }
 
 /// All rows of a database but those that tell of backups, and the blobs beside it.
-fn contents(data: &Path) -> BTreeMap<String, Vec<Vec<Sql>>> {
+pub(crate) fn contents(data: &Path) -> BTreeMap<String, Vec<Vec<Sql>>> {
     let conn = Connection::open_with_flags(data.join("relay.sqlite"), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     let mut tables = conn.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").unwrap();
     let tables: Vec<String> = tables.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
     let mut contents = BTreeMap::new();
     for table in tables {
-        let only = if table == "meta" { "WHERE key NOT IN ('backup_status', 'restored')" } else { "" };
+        let only = if table == "meta" { "WHERE key NOT LIKE 'backup_status%' AND key <> 'restored'" } else { "" };
         let mut statement = conn.prepare(&format!("SELECT * FROM {table} {only}")).unwrap();
         let columns = statement.column_count();
         let rows = statement.query_map([], |row| (0..columns).map(|at| row.get(at)).collect()).unwrap();
@@ -105,7 +109,7 @@ fn contents(data: &Path) -> BTreeMap<String, Vec<Vec<Sql>>> {
 }
 
 /// The files below a folder, each with when it was written.
-fn files(dir: &Path) -> BTreeMap<String, std::time::SystemTime> {
+pub(crate) fn files(dir: &Path) -> BTreeMap<String, std::time::SystemTime> {
     let mut found = BTreeMap::new();
     let mut folders = vec![dir.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -124,13 +128,13 @@ fn files(dir: &Path) -> BTreeMap<String, std::time::SystemTime> {
     found
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     assert!(!output.status.success(), "it should have failed");
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// The same bytes for the same seed; they do not compress.
-fn noise(seed: u8, bytes: usize) -> Vec<u8> {
+pub(crate) fn noise(seed: u8, bytes: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes + 32);
     let mut block = Sha256::digest([seed]);
     while out.len() < bytes {
@@ -141,7 +145,7 @@ fn noise(seed: u8, bytes: usize) -> Vec<u8> {
     out
 }
 
-async fn upload(user: &User, bytes: Vec<u8>) -> Value {
+pub(crate) async fn upload(user: &User, bytes: Vec<u8>) -> Value {
     let blob = user.post_bytes("com.atproto.repo.uploadBlob", "image/png", bytes).await.good().json()["blob"].clone();
     user.create_record("com.example.file", json!({ "$type": "com.example.file", "file": blob })).await.good();
     blob

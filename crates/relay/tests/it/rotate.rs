@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Dice, TestPds, User};
+use crate::support::{Dice, PlcFault, TestPds, User};
 use crate::verify::{findings, furnished, operate};
 
 async fn rotate(pds: &TestPds, args: &[&str]) -> (Option<i32>, String) {
@@ -92,6 +92,56 @@ async fn the_rotation_key_is_changed_in_all_dids() {
     alice.post("com.atproto.identity.updateHandle", &input).await.good();
     let aka = data(&pds, &alice.did).await["alsoKnownAs"][0].clone();
     assert_eq!(aka, "at://alicia.test");
+    pds.create_account("carol").await;
+}
+
+/// Killed after each DID that it changes, and begun again: in the end all DIDs have the new key and none the old one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_change_of_the_rotation_key_is_finished() {
+    let (mut pds, alice, bob) = furnished().await;
+    let before = data(&pds, &alice.did).await["rotationKeys"][0].clone();
+    pds.suspend().await;
+    let faults = pds.share_plc_faults();
+    let mut killed = Vec::new();
+    let changed = loop {
+        // The directory takes an operation and says nothing, so that the end comes between two DIDs.
+        faults.set(PlcFault::Hang);
+        let sent = faults.submitted().len();
+        let mut command = operate(&pds, &["rotate", "rotation-key"]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let ended = loop {
+            if faults.submitted().len() > sent {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                killed.push(faults.submitted()[sent].0.clone());
+                break None;
+            }
+            if let Some(status) = child.try_wait().unwrap() {
+                break Some(status);
+            }
+            // Not a wait for anything but the other process.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        faults.set(PlcFault::None);
+        if let Some(status) = ended {
+            assert!(status.success());
+            break killed;
+        }
+        // In between, the server serves, and its DIDs answer to it.
+        pds.resume().await;
+        User::sign_in(&pds.anonymous(), "alice").await.create_post("in the midst of it").await;
+        pds.suspend().await;
+    };
+    // Each DID once to get the new key and once to lose the old one.
+    for did in [&alice.did, &bob.did] {
+        assert_eq!(changed.iter().filter(|changed| *changed == did).count(), 2, "{changed:?}");
+        let keys = data(&pds, did).await["rotationKeys"].clone();
+        assert!(keys.as_array().unwrap().len() == 1 && keys[0] != before, "{keys}");
+    }
+    pds.resume().await;
+    assert_eq!(findings(&pds, &[]).await, (Some(0), Vec::new()));
+    let input = serde_json::json!({ "handle": "alicia.test" });
+    alice.post("com.atproto.identity.updateHandle", &input).await.good();
     pds.create_account("carol").await;
 }
 

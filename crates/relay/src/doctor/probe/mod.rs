@@ -75,7 +75,7 @@ pub(crate) async fn gather(config: &Config, identity: &Identity, mail: &Mailer, 
     let mut milestones = known.milestones;
     let mut milestone = |milestone: Milestone| milestones.remove(milestone.name());
     let backups = BackupFacts {
-        every: config.backup.to.as_ref().map(|_| config.backup.every),
+        every: (!config.backup.to.is_empty()).then_some(config.backup.every),
         backup: milestone(Milestone::Backup),
         drill: milestone(Milestone::Drill),
     };

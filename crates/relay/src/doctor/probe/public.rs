@@ -127,7 +127,7 @@ async fn find_challenge(config: &Config) -> Option<Result<(), String>> {
 }
 
 async fn secure(config: &Config, host: &str, stream: TcpStream) -> Result<Connection, String> {
-    let roots = config.network.extra_roots.as_ref().map(|roots| roots.certificates.as_slice()).unwrap_or_default();
+    let roots = config.network.roots();
     let mut tls = tls_config(roots).map_err(|err| err.to_string())?;
     // The upgrade to a WebSocket is of HTTP/1.1.
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];

@@ -40,7 +40,14 @@ fn check_events(frames: &[Frame], ledger: &Ledger) -> HashMap<String, Told> {
     let mut told: HashMap<String, Told> = HashMap::new();
     let mut by_commit: HashMap<String, &Frame> = HashMap::new();
     let mut texts: HashMap<String, usize> = HashMap::new();
-    for frame in frames.iter().filter(|frame| frame.kind == "#commit") {
+    for frame in frames.iter().filter(|frame| matches!(&*frame.kind, "#commit" | "#sync")) {
+        if frame.kind == "#sync" {
+            // The head and nothing else: records are what they were.
+            let Some(Value::Bytes(blocks)) = frame.body.get("blocks") else { panic!("no blocks") };
+            let root = car::read_all(blocks).unwrap().0[0];
+            told.entry(frame.did().to_owned()).or_default().head = Some((root, frame.text("rev").to_owned()));
+            continue;
+        }
         let repo = told.entry(frame.did().to_owned()).or_default();
         let commit = frame.body.get("commit").and_then(Value::as_link).unwrap();
         // With the checks of the follower: the chain of each repo begins at its beginning, and no link is missing.

@@ -19,6 +19,7 @@ mod pebble;
 mod plc;
 mod process;
 mod program;
+mod s3;
 mod secure;
 mod serve;
 mod smtp;
@@ -54,12 +55,19 @@ pub(crate) use pebble::{Pebble, Quirks, client};
 pub(crate) use plc::{PlcFault, PlcFaults};
 pub(crate) use process::{Process, relay};
 pub(crate) use program::{Program, free_port, is_there, on_path};
+pub(crate) use s3::{ACCESS_KEY, BUCKET, S3, SECRET_KEY};
 pub(crate) use secure::{SecurePds, Settings};
 pub(crate) use serve::{Served, configure, json as verb_json, run};
 pub(crate) use smtp::{MailServer, Policy};
 pub(crate) use user::{User, post};
 
 pub(crate) const ADMIN_PASSWORD: &str = "an-admin-password";
+
+/// Writes the settings of a section that say which store it is.
+pub(crate) fn s3_settings(s3: &S3) -> String {
+    let url = s3.url();
+    format!("s3_endpoint = \"{url}\"\ns3_access_key = \"{ACCESS_KEY}\"\ns3_secret_key = \"{SECRET_KEY}\"\n")
+}
 
 /// Starts a PLC directory over a database at `path`.
 pub(crate) async fn start_plc(path: &Path, clock: &Arc<SystemClock>) -> SocketAddr {

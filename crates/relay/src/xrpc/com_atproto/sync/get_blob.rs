@@ -95,6 +95,7 @@ fn unreadable(err: BlobError) -> XrpcError {
             tracing::error!(%cid, "a blob's file is missing or not whole; restore it from a backup");
             not_found()
         }
+        BlobError::Store { .. } => err.into(),
         BlobError::TooLarge { .. } | BlobError::NoSpace(_) | BlobError::Io { .. } => XrpcError::internal(err),
     }
 }
