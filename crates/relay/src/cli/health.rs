@@ -9,10 +9,13 @@ use std::{
 };
 
 use clap::Args;
+use http::Method;
 use url::Url;
 
 use super::{CliError, ConfigSourceArgs};
-use crate::config::Override;
+use crate::config::{Config, Override};
+use crate::control::ControlClient;
+use crate::status::Health;
 
 /// How long connecting and each read may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,9 +28,23 @@ pub struct HealthArgs {
     /// The server's address on this network, plain http [default: the configured server.bind]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
+    /// Try each part of the server, through the control socket in its data folder
+    #[arg(long, conflicts_with = "url")]
+    pub deep: bool,
     /// Where the configuration comes from.
     #[command(flatten)]
     pub source: ConfigSourceArgs,
+}
+
+/// Has the server try each of its parts; prints what it found, and fails when people cannot use it.
+pub(super) async fn deep(args: &HealthArgs, env: Vec<(String, String)>) -> Result<(), CliError> {
+    let config = load(args, env)?;
+    let health: Health = ControlClient::new(&config.data.dir).call(Method::GET, "/health", None::<&()>).await?;
+    writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&health).map_err(std::io::Error::from)?)?;
+    if health.ok {
+        return Ok(());
+    }
+    Err(CliError::Failed { problem: "The server is not well.".into(), remedy: "See `relay doctor`, and the log.".into() })
 }
 
 /// Asks the server; prints its answer when it is well.
@@ -44,14 +61,18 @@ pub fn run(args: &HealthArgs, env: Vec<(String, String)>, out: &mut impl Write) 
 }
 
 fn first_bind(args: &HealthArgs, env: Vec<(String, String)>) -> Result<SocketAddr, CliError> {
+    let config = load(args, env)?;
+    Ok(*config.server.bind.first().expect("a server without an address to listen on is refused"))
+}
+
+fn load(args: &HealthArgs, env: Vec<(String, String)>) -> Result<Config, CliError> {
     // The public URL may be known to `relay serve` alone, as a flag, and does not matter here.
     let any = Override {
         flag: "relay health".to_owned(),
         path: "server.public_url".to_owned(),
         value: "http://localhost".to_owned(),
     };
-    let loaded = args.source.load_with(env, &[any])?;
-    Ok(*loaded.config.server.bind.first().expect("a server without an address to listen on is refused"))
+    Ok(args.source.load_with(env, &[any])?.config)
 }
 
 /// Returns the address to call for one that a server listens on: `0.0.0.0` and `::` are not places.

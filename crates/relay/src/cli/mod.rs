@@ -114,6 +114,9 @@ pub fn main_config(args: &config::ConfigArgs) -> ExitCode {
 
 /// Runs `relay health`.
 pub fn main_health(args: &health::HealthArgs) -> ExitCode {
+    if args.deep {
+        return finish(in_runtime(health::deep(args, process_env())));
+    }
     finish(health::run(args, process_env(), &mut io::stdout().lock()))
 }
 
@@ -318,6 +321,7 @@ mod tests {
             "relay adopt /pds",
             "relay adopt /pds --yes --env-file /pds/pds.env --blobs /blobs --data-dir /d --write-config relay.toml --json",
             "relay health --url http://127.0.0.1:2583",
+            "relay health --deep --data-dir /d",
             "relay status --json",
             "relay update --check --source /mnt/relay/index.json --key minisign.pub",
             "relay update --watch 10s --patience 30s --without-backup --in-container --allow-downgrade",

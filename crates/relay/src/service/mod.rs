@@ -66,12 +66,18 @@ pub(crate) fn uninstall(manager: Manager, scope: &Scope) -> Plan {
     }
 }
 
-/// Returns the command that tells which program the service runs; it fails, or names none, when there is no service.
+/// Returns the command that tells which program the service runs and whether it does; it fails, or names none, when there is no
+/// service.
 pub(crate) fn describe(manager: Manager, scope: &Scope) -> Vec<String> {
     match manager {
-        Manager::Systemd => systemd::control(scope, &["show", NAME, "--property=ExecStart"]),
+        Manager::Systemd => systemd::control(scope, &["show", NAME, "--property=ExecStart,ActiveState"]),
         Manager::Launchd => launchd::status(scope),
     }
+}
+
+/// Whether the service runs, by the answer to [`describe`].
+pub(crate) fn is_running(described: &str) -> bool {
+    ["ActiveState=active", "state = running"].iter().any(|words| described.lines().any(|line| line.trim() == *words))
 }
 
 /// Returns what ends the service's process, and waits until it has ended; the machine's next start brings it back.

@@ -45,6 +45,8 @@ pub(crate) enum UpdateError {
     NoService { data_dir: PathBuf },
     #[error("the service runs another program than {program}")]
     OtherProgram { program: PathBuf },
+    #[error("the service runs over another data folder than {data_dir}")]
+    OtherFolder { data_dir: PathBuf },
     #[error(transparent)]
     Step(#[from] StepError),
     #[error("the server over {data_dir} does not end")]
@@ -96,6 +98,9 @@ impl UpdateError {
                     .into()
             }
             Self::OtherProgram { .. } => "Run `relay update` by the path that `relay service status` shows.".into(),
+            Self::OtherFolder { .. } => {
+                "Name the folder of the service with --data-dir, or its configuration with --config.".into()
+            }
             Self::Step(_) | Self::StillRuns { .. } => "See `relay service status` and `relay service logs`.".into(),
             Self::Interrupted { .. } => "`relay update --undo` puts back what was there before.".into(),
             Self::NothingToUndo => "What is kept is of the last update only.".into(),

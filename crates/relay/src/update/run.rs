@@ -97,6 +97,7 @@ impl Updater<'_> {
             (self.say)("Making a backup.");
             self.ask("/backup").await.map_err(UpdateError::Backup)?;
         }
+        let _deaf = hold_signals();
         self.stop(ran).await?;
         let replaced = kept.keep(&note).and_then(|()| {
             if ran && note.changes_data() {
@@ -151,6 +152,7 @@ impl Updater<'_> {
             return Err(UpdateError::DataTooNew { from: note.from });
         }
         let ran = watch::is_taken(&self.data_dir);
+        let _deaf = hold_signals();
         self.stop(ran).await?;
         kept.put_program_back(&note.program)?;
         if data {
@@ -228,10 +230,14 @@ impl Updater<'_> {
             return Ok(());
         };
         let said = service::ask(&service::describe(*manager, scope))?;
-        if said.contains(&*program.to_string_lossy()) {
-            return Ok(());
+        if !said.contains(&*program.to_string_lossy()) {
+            return Err(UpdateError::OtherProgram { program: program.to_owned() });
         }
-        Err(UpdateError::OtherProgram { program: program.to_owned() })
+        // Else it would be stopped, and nobody would see to it that it comes back.
+        if service::is_running(&said) && !watch::is_taken(&self.data_dir) {
+            return Err(UpdateError::OtherFolder { data_dir: self.data_dir.clone() });
+        }
+        Ok(())
     }
 
     fn check_room(&self, kept: &Kept, program_bytes: u64) -> Result<(), UpdateError> {
@@ -275,6 +281,18 @@ impl Updater<'_> {
         Ok(())
     }
 }
+
+/// Has this process go on when its terminal is closed or someone presses Ctrl-C: from here on the server is stopped, and has to be
+/// started whatever comes.
+#[cfg(unix)]
+fn hold_signals() -> Vec<tokio::signal::unix::Signal> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let kinds = [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::terminate()];
+    kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect()
+}
+
+#[cfg(not(unix))]
+fn hold_signals() {}
 
 fn executable(path: &Path) -> std::io::Result<()> {
     #[cfg(unix)]

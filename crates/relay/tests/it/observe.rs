@@ -62,6 +62,11 @@ async fn status_is_shown_of_a_server_that_runs() {
         command.arg("status").args(args).arg("--data-dir").arg(dir.path().join("data"));
         tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
     };
+    let mut deep = relay(dir.path());
+    deep.args(["health", "--deep", "--data-dir"]).arg(dir.path().join("data"));
+    let deep = tokio::task::spawn_blocking(move || deep.output().unwrap()).await.unwrap();
+    let health: Value = serde_json::from_slice(&deep.stdout).unwrap_or_else(|_| panic!("{deep:?}"));
+    assert_eq!((&health["ok"], deep.status.code()), (&Value::Bool(true), Some(0)), "{health}");
     let output = run(&["--json"]).await;
     let status: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
