@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         Command::Service(args) => cli::main_service(&args),
         Command::Status(args) => cli::main_status(&args),
         Command::Update(args) => cli::main_update(&args),
+        Command::UpdateData(args) => cli::main_update_data(&args),
         Command::Rehearse(args) => cli::main_rehearse(&args),
         Command::Health(args) => cli::main_health(&args),
     }

@@ -23,6 +23,7 @@ mod source;
 pub mod status;
 pub mod support_bundle;
 pub mod update;
+pub mod update_data;
 pub mod verify;
 
 use std::{
@@ -88,6 +89,9 @@ pub enum Command {
     /// Try this version on a copy of the database, for `relay update`
     #[command(hide = true)]
     Rehearse(rehearse::RehearseArgs),
+    /// Do a part of `relay update` as the owner of the data folder
+    #[command(hide = true)]
+    UpdateData(update_data::UpdateDataArgs),
 }
 
 /// Reads the arguments. `Err` is the exit code when there is nothing more to do: after `--help`, `--version` or a mistake,
@@ -214,6 +218,11 @@ pub fn main_update(args: &update::UpdateArgs) -> ExitCode {
     finish_looking(in_runtime(update::run(args, process_env())))
 }
 
+/// Runs `relay update-data`.
+pub fn main_update_data(args: &update_data::UpdateDataArgs) -> ExitCode {
+    finish(update_data::run(args))
+}
+
 /// Runs `relay rehearse`.
 pub fn main_rehearse(args: &rehearse::RehearseArgs) -> ExitCode {
     finish(rehearse::run(args, &mut io::stdout().lock()))
@@ -327,6 +336,7 @@ mod tests {
             "relay update --watch 10s --patience 30s --without-backup --in-container --allow-downgrade",
             "relay update --undo --with-data",
             "relay rehearse /tmp/copy",
+            "relay update-data put-back /d",
             "relay status --watch --data-dir /d",
         ] {
             assert!(parse(line.split(' ')).is_ok(), "{line}");

@@ -1,7 +1,7 @@
 //! `relay update`: puts a new version in the place of this one, and the old one back when the new one is not well.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -34,6 +34,9 @@ pub struct UpdateArgs {
     /// The public key of minisign that releases are signed with, or its file (update.public_key)
     #[arg(long, value_name = "KEY|FILE")]
     pub key: Option<String>,
+    /// The program to replace [default: this one]
+    #[arg(long, value_name = "FILE")]
+    pub program: Option<PathBuf>,
     /// Take a release that is older than this version
     #[arg(long)]
     pub allow_downgrade: bool,
@@ -72,7 +75,7 @@ pub(super) async fn run(args: &UpdateArgs, env: Vec<(String, String)>) -> Result
     };
     let updater = || -> Result<Updater<'_>, CliError> {
         Ok(Updater {
-            program: program()?,
+            program: program(args.program.as_deref())?,
             here: here.clone(),
             data_dir: std::path::absolute(&config.data.dir)?,
             service: find_service(&env),
@@ -111,12 +114,12 @@ pub(super) async fn run(args: &UpdateArgs, env: Vec<(String, String)>) -> Result
     Ok(Outcome::Sound)
 }
 
-/// Returns the path of this program, as a service names it.
-fn program() -> Result<PathBuf, CliError> {
-    let program = std::env::current_exe().and_then(|path| path.canonicalize());
-    program.map_err(|err| CliError::Failed {
-        problem: format!("It is not known where this program is: {err}."),
-        remedy: "Run it by its whole path.".to_owned(),
+/// Returns the whole path of the program.
+fn program(named: Option<&Path>) -> Result<PathBuf, CliError> {
+    let path = named.map_or_else(std::env::current_exe, |path| Ok(path.to_owned()));
+    path.and_then(|path| path.canonicalize()).map_err(|err| CliError::Failed {
+        problem: format!("The program is not found: {err}."),
+        remedy: "Name it by its whole path with --program.".to_owned(),
     })
 }
 

@@ -97,7 +97,9 @@ impl UpdateError {
                                        which is stopped and started for you."
                     .into()
             }
-            Self::OtherProgram { .. } => "Run `relay update` by the path that `relay service status` shows.".into(),
+            Self::OtherProgram { .. } => {
+                "Name the program of the service, which `relay service status` shows, with --program.".into()
+            }
             Self::OtherFolder { .. } => {
                 "Name the folder of the service with --data-dir, or its configuration with --config.".into()
             }
@@ -110,7 +112,10 @@ impl UpdateError {
             Self::PutBack { well: true, .. } => "Nothing is lost. `relay service logs` has what the new version said.".into(),
             Self::PutBack { well: false, .. } => "See `relay service logs` and `relay doctor`.".into(),
             Self::Stuck { kept, .. } => {
-                format!("Program and database of before are in {}: stop the server, copy them back, start it.", kept.display())
+                format!(
+                    "Stop the server, copy {} back to where the program is and update/before/relay.sqlite to the data folder, and start it.",
+                    kept.display()
+                )
             }
         }
     }

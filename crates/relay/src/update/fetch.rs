@@ -87,7 +87,7 @@ impl Releases {
             let path = path.to_owned();
             move |source| UpdateError::File { what, path, source }
         };
-        let whole = folder.join(format!("{}-{}", &program.sha256[..16], program.file));
+        let whole = folder.join(format!(".{}-{}", &program.sha256[..16], program.file));
         if !(whole.exists() && hash(&whole).is_ok_and(|found| found == program.sha256)) {
             let part = whole.with_extension("part");
             let got = self.download(program, &part).await;

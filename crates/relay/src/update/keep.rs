@@ -1,26 +1,22 @@
 //! What was there before an update, so that it can be put back.
 //!
-//! `update/before` in the data folder holds the program and the database; `update/update.json` says what they are of. They
-//! are complete before anything is changed.
+//! The program before lies beside the program, as `.relay-before`, and a note of what it was in `.relay-update.json`: whoever may
+//! replace the program, and nobody else, may write there. The database lies in `update/before` in the data folder ([`data`]).
+//! All is complete before anything is changed.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use rusqlite::{Connection, OpenFlags};
+use clap::ValueEnum as _;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+use super::data::{self, DataStep, copy, sync_folder};
 use super::rehearsal::Rehearsed;
-use super::{FOLDER, UpdateError, probation};
-use crate::data_dir::{DATABASE, make_private_dir};
-
-const NOTE: &str = "update.json";
-const BEFORE: &str = "before";
-const PROGRAM: &str = "relay";
-/// What SQLite keeps beside a database.
-const BESIDE: [&str; 2] = ["-wal", "-shm"];
+use super::{UpdateError, probation};
+use crate::data_dir::DATABASE;
 
 /// What the last update was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,8 +24,6 @@ const BESIDE: [&str; 2] = ["-wal", "-shm"];
 pub(crate) struct Note {
     pub(crate) from: Version,
     pub(crate) to: Version,
-    /// The program that was replaced.
-    pub(crate) program: PathBuf,
     /// When the data was kept, in milliseconds since the epoch.
     pub(crate) kept_at: i64,
     /// How the form of the database changed; `None` when there was no database.
@@ -66,16 +60,6 @@ impl Owner {
         Self(None)
     }
 
-    /// Gives a file to the owner.
-    pub(super) fn give(self, path: &Path) -> io::Result<()> {
-        #[cfg(unix)]
-        if let Some((user, group)) = self.0 {
-            return std::os::unix::fs::chown(path, Some(user), Some(group));
-        }
-        let _ = path;
-        Ok(())
-    }
-
     /// Has a program run as the owner.
     pub(super) fn run_as(self, command: &mut Command) {
         #[cfg(unix)]
@@ -91,27 +75,13 @@ impl Owner {
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
     data_dir: PathBuf,
-    folder: PathBuf,
+    program: PathBuf,
     owner: Owner,
 }
 
 impl Kept {
-    pub(super) fn open(data_dir: &Path) -> Result<Self, UpdateError> {
-        let (folder, owner) = (data_dir.join(FOLDER), Owner::of(data_dir));
-        let failed = |source| UpdateError::File { what: "the folder cannot be made:", path: folder.clone(), source };
-        if data_dir.exists() {
-            make_private_dir(&folder).map_err(failed)?;
-            owner.give(&folder).map_err(failed)?;
-        }
-        Ok(Self { data_dir: data_dir.to_owned(), folder, owner })
-    }
-
-    pub(super) fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    pub(super) fn before(&self) -> PathBuf {
-        self.folder.join(BEFORE)
+    pub(super) fn new(data_dir: &Path, program: &Path) -> Self {
+        Self { data_dir: data_dir.to_owned(), program: program.to_owned(), owner: Owner::of(data_dir) }
     }
 
     pub(super) fn owner(&self) -> Owner {
@@ -120,61 +90,36 @@ impl Kept {
 
     /// Returns what the last update was.
     pub(super) fn note(&self) -> Option<Note> {
-        serde_json::from_slice(&fs::read(self.folder.join(NOTE)).ok()?).ok()
+        serde_json::from_slice(&fs::read(self.beside("update.json")).ok()?).ok()
     }
 
     /// Keeps program and database; no server may run.
     pub(super) fn keep(&self, note: &Note) -> Result<(), UpdateError> {
-        let before = self.before();
-        let work = || -> io::Result<()> {
-            if before.exists() {
-                drop(fs::remove_file(self.folder.join(NOTE)));
-                fs::remove_dir_all(&before)?;
-            }
-            make_private_dir(&before)?;
-            self.owner.give(&before)?;
-            copy(&note.program, &before.join(PROGRAM))?;
-            if note.schema.is_some() {
-                let database = self.data_dir.join(DATABASE);
-                empty_log(&database)?;
-                copy(&database, &before.join(DATABASE))?;
-            }
-            sync_folder(&before)
-        };
-        work().map_err(|source| UpdateError::File {
-            what: "what is there now cannot be kept in",
+        let before = self.program_before();
+        drop(fs::remove_file(self.beside("update.json")));
+        copy(&self.program, &before).map_err(|source| UpdateError::File {
+            what: "the program cannot be kept as",
             path: before.clone(),
             source,
         })?;
+        if note.schema.is_some() {
+            self.step(DataStep::Keep)?;
+        }
         self.write(note)
     }
 
     /// Notes how far the update is.
     pub(super) fn write(&self, note: &Note) -> Result<(), UpdateError> {
-        let path = self.folder.join(NOTE);
+        let path = self.beside("update.json");
+        let folder = self.program.parent().unwrap_or(Path::new("/"));
         let work = || -> io::Result<()> {
-            let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
+            let mut file = tempfile::NamedTempFile::new_in(folder)?;
             file.write_all(&serde_json::to_vec_pretty(note)?)?;
             file.as_file().sync_all()?;
-            self.owner.give(file.path())?;
             file.persist(&path).map_err(|err| err.error)?;
-            sync_folder(&self.folder)
+            sync_folder(folder)
         };
         work().map_err(|source| UpdateError::File { what: "it cannot be noted in", path: path.clone(), source })
-    }
-
-    /// Has a server that starts from now on take no writes.
-    pub(super) fn begin_probation(&self) -> Result<(), UpdateError> {
-        let path = probation::file(&self.data_dir);
-        let work = || -> io::Result<()> {
-            File::create(&path)?.sync_all()?;
-            self.owner.give(&path)
-        };
-        work().map_err(|source| UpdateError::File {
-            what: "the new version cannot be told to wait by",
-            path: path.clone(),
-            source,
-        })
     }
 
     /// Whether nothing was acknowledged since the update began.
@@ -182,107 +127,78 @@ impl Kept {
         probation::file(&self.data_dir).exists()
     }
 
-    /// Puts a program in the place of another in one step.
-    pub(super) fn replace(new: &Path, program: &Path) -> Result<(), UpdateError> {
+    /// Puts a program in the place of the present one in one step.
+    pub(super) fn replace(&self, new: &Path) -> Result<(), UpdateError> {
         let work = || -> io::Result<()> {
-            fs::rename(new, program)?;
-            program.parent().map_or(Ok(()), sync_folder)
+            fs::rename(new, &self.program)?;
+            self.program.parent().map_or(Ok(()), sync_folder)
         };
         work().map_err(|source| UpdateError::File {
             what: "the program cannot be replaced at",
-            path: program.to_owned(),
+            path: self.program.clone(),
             source,
         })
     }
 
     /// Puts the program that was there before in its place.
-    pub(super) fn put_program_back(&self, program: &Path) -> Result<(), UpdateError> {
-        let new = candidate_path(program);
-        copy(&self.before().join(PROGRAM), &new).map_err(|source| UpdateError::File {
+    pub(super) fn put_program_back(&self) -> Result<(), UpdateError> {
+        let new = self.candidate();
+        copy(&self.program_before(), &new).map_err(|source| UpdateError::File {
             what: "the program cannot be put back as",
             path: new.clone(),
             source,
         })?;
-        Self::replace(&new, program)
+        self.replace(&new)
     }
 
-    /// Puts the database that was there before in its place; the other one is kept in `update/failed`.
-    pub(super) fn put_data_back(&self) -> Result<(), UpdateError> {
-        let (database, kept) = (self.data_dir.join(DATABASE), self.before().join(DATABASE));
-        let work = || -> io::Result<()> {
-            let failed = self.folder.join("failed");
-            drop(fs::remove_dir_all(&failed));
-            make_private_dir(&failed)?;
-            self.owner.give(&failed)?;
-            // Whenever this breaks off there is a whole database, and one that the version before refuses until this is done.
-            let new = beside(&database, "-before");
-            copy(&kept, &new)?;
-            if database.exists() {
-                fs::hard_link(&database, failed.join(DATABASE))?;
-            }
-            for suffix in BESIDE {
-                let path = beside(&database, suffix);
-                if path.exists() {
-                    fs::rename(&path, beside(&failed.join(DATABASE), suffix))?;
-                }
-            }
-            fs::rename(&new, &database)?;
-            sync_folder(&self.data_dir)
-        };
-        work().map_err(|source| UpdateError::File { what: "the data cannot be put back as", path: database.clone(), source })
-    }
-
-    /// Takes the mark of probation away, where no server does it.
-    pub(super) fn end_probation(&self) {
-        drop(fs::remove_file(probation::file(&self.data_dir)));
+    /// Does something in the data folder, as its owner.
+    pub(super) fn step(&self, step: DataStep) -> Result<(), UpdateError> {
+        let failed = |source| UpdateError::File { what: "something could not be done in", path: self.data_dir.clone(), source };
+        if self.owner == Owner::default() {
+            return data::carry_out(step, &self.data_dir).map_err(failed);
+        }
+        let name = step.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        let mut command = Command::new(&self.program);
+        self.owner.run_as(&mut command);
+        command.arg("update-data").arg(name).arg(&self.data_dir).current_dir("/").stdin(Stdio::null());
+        let output = command.output().map_err(failed)?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(failed(io::Error::other(said.lines().next().unwrap_or("it says nothing").to_owned())))
     }
 
     /// Forgets an update that is undone.
     pub(super) fn forget(&self) {
-        drop(fs::remove_file(self.folder.join(NOTE)));
-        drop(fs::remove_dir_all(self.before()));
+        drop(fs::remove_file(self.beside("update.json")));
+        drop(fs::remove_file(self.program_before()));
+        if data::kept(&self.data_dir).exists() {
+            drop(self.step(DataStep::RemoveKept));
+        }
     }
 
-    /// Removes the kept database, when the version before reads the present one as well.
-    pub(super) fn drop_data(&self) {
-        drop(fs::remove_file(self.before().join(DATABASE)));
+    /// Returns how much room the kept database takes.
+    pub(super) fn data_bytes(&self) -> u64 {
+        fs::metadata(data::kept(&self.data_dir).join(DATABASE)).map_or(0, |metadata| metadata.len())
     }
-}
 
-/// Returns where the new program waits: beside the old one, so that taking its place is one step.
-pub(super) fn candidate_path(program: &Path) -> PathBuf {
-    program.with_file_name(".relay-update")
-}
-
-/// Copies a file with its rights and its owner, and returns when it is durable.
-pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    drop(fs::remove_file(to));
-    fs::copy(from, to)?;
-    Owner::of(from).give(to)?;
-    File::open(to)?.sync_all()
-}
-
-/// Writes what is in the log, which a server that did not end well leaves, into the database, so that one file is all.
-fn empty_log(database: &Path) -> io::Result<()> {
-    let log = beside(database, BESIDE[0]);
-    if !log.metadata().is_ok_and(|metadata| metadata.len() > 0) {
-        return Ok(());
+    /// Returns where the new program waits: beside the old one, so that taking its place is one step.
+    pub(super) fn candidate(&self) -> PathBuf {
+        self.beside("update")
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let emptied = Connection::open_with_flags(database, flags)
-        .and_then(|conn| conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)));
-    match emptied.map_err(io::Error::other)? {
-        0 => Ok(()),
-        _ => Err(io::Error::other("another program has the database")),
+
+    /// Returns where the program before is.
+    pub(super) fn program_before(&self) -> PathBuf {
+        self.beside("before")
     }
-}
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut path = path.as_os_str().to_owned();
-    path.push(suffix);
-    path.into()
-}
+    /// Returns the folder of the program.
+    pub(super) fn folder(&self) -> &Path {
+        self.program.parent().unwrap_or(Path::new("/"))
+    }
 
-fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
+    fn beside(&self, name: &str) -> PathBuf {
+        self.program.with_file_name(format!(".relay-{name}"))
+    }
 }

@@ -10,6 +10,7 @@
 //! **Invariant:** an acknowledged write is never lost to an update: data is put back only over a time in which nothing was
 //! acknowledged.
 
+mod data;
 pub(crate) mod error;
 mod fetch;
 mod index;
@@ -21,6 +22,8 @@ mod run;
 mod signature;
 mod watch;
 
+pub use data::DataStep;
+pub(crate) use data::carry_out as carry_out_step;
 pub(crate) use error::UpdateError;
 pub(crate) use fetch::{Releases, newest};
 pub(crate) use rehearsal::rehearse;

@@ -3,13 +3,11 @@
 //! `relay rehearse FOLDER` is what one version asks of another, so its name and its answer do not change: it brings
 //! `relay.sqlite` in the folder to its own form, and prints [`Rehearsed`].
 
-use std::fs;
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OpenFlags};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
@@ -49,33 +47,11 @@ pub(super) fn check_version(program: &Path, expected: &Version, owner: Owner) ->
     Err(UpdateError::Candidate(format!("it says that it is {:?}, and not version {expected}", said.trim())))
 }
 
-/// Has the new program take over a copy of the database, in `folder`, which is gone afterwards.
-pub(super) fn of_copy(program: &Path, data_dir: &Path, folder: &Path, owner: Owner) -> Result<Rehearsed, UpdateError> {
-    let result = copy(&data_dir.join(DATABASE), folder, owner).and_then(|()| {
-        let said = run(Command::new(program).arg("rehearse").arg(folder), owner, PATIENCE).map_err(UpdateError::Rehearsal)?;
-        let answer = said.lines().last().unwrap_or_default();
-        serde_json::from_str(answer).map_err(|_| UpdateError::Rehearsal("its answer is not understood".into()))
-    });
-    drop(fs::remove_dir_all(folder));
-    result
-}
-
-/// Copies the database as it is at one moment, while a server writes to it.
-fn copy(database: &Path, folder: &Path, owner: Owner) -> Result<(), UpdateError> {
-    let failed = |source| UpdateError::File { what: "the database cannot be copied to", path: folder.to_owned(), source };
-    drop(fs::remove_dir_all(folder));
-    crate::data_dir::make_private_dir(folder).map_err(failed)?;
-    owner.give(folder).map_err(failed)?;
-    let into: PathBuf = folder.join(DATABASE);
-    let copied = || -> rusqlite::Result<()> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let conn = Connection::open_with_flags(database, flags)?;
-        conn.busy_timeout(Duration::from_secs(10))?;
-        conn.execute("VACUUM INTO ?1", [into.to_string_lossy()])?;
-        Ok(())
-    };
-    copied().map_err(|err| failed(io::Error::other(err)))?;
-    owner.give(&into).map_err(failed)
+/// Has the new program take over the copy of the database in `folder`.
+pub(super) fn of_copy(program: &Path, folder: &Path, owner: Owner) -> Result<Rehearsed, UpdateError> {
+    let said = run(Command::new(program).arg("rehearse").arg(folder), owner, PATIENCE).map_err(UpdateError::Rehearsal)?;
+    let answer = said.lines().last().unwrap_or_default();
+    serde_json::from_str(answer).map_err(|_| UpdateError::Rehearsal("its answer is not understood".into()))
 }
 
 /// Runs a program as `owner`, for so long at most, and returns what it says.

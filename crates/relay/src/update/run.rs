@@ -8,9 +8,10 @@ use common::Clock;
 use http::Method;
 use semver::Version;
 
+use super::data::{self, DataStep};
 use super::fetch::Releases;
 use super::index::Index;
-use super::keep::{self, Kept, Note};
+use super::keep::{Kept, Note};
 use super::rehearsal;
 use super::watch::{self, Patience};
 use super::{ReleaseKey, UpdateError, installed};
@@ -58,21 +59,19 @@ impl Updater<'_> {
             return Err(UpdateError::Installed(refusal));
         }
         self.check_service(&self.program)?;
-        let kept = Kept::open(&self.data_dir)?;
+        let kept = Kept::new(&self.data_dir, &self.program);
         self.settle_earlier(&kept).await?;
         self.check_room(&kept, program.bytes)?;
 
         (self.say)(&format!("Fetching version {to}."));
-        let folder = if self.data_dir.exists() { kept.folder().to_owned() } else { std::env::temp_dir() };
-        let fetched = releases.program(program, key, &folder).await?;
-        let candidate = keep::candidate_path(&self.program);
+        let fetched = releases.program(program, key, kept.folder()).await?;
+        let candidate = kept.candidate();
         let unplaced =
             |source| UpdateError::File { what: "the new program cannot be written to", path: candidate.clone(), source };
-        keep::copy(&fetched, &candidate).and_then(|()| executable(&candidate)).map_err(unplaced)?;
+        fs::rename(&fetched, &candidate).and_then(|()| executable(&candidate)).map_err(unplaced)?;
         let result = self.install(&kept, &to, &candidate).await;
-        drop(fs::remove_file(&candidate));
         // Whatever came of it, it can be fetched again.
-        drop(fs::remove_file(&fetched));
+        drop(fs::remove_file(&candidate));
         result
     }
 
@@ -80,18 +79,15 @@ impl Updater<'_> {
         rehearsal::check_version(candidate, to, kept.owner())?;
         let schema = if self.data_dir.join(DATABASE).exists() {
             (self.say)("Trying the new version on a copy of the database.");
-            Some(rehearsal::of_copy(candidate, &self.data_dir, &kept.folder().join("trial"), kept.owner())?)
+            let tried = kept
+                .step(DataStep::Copy)
+                .and_then(|()| rehearsal::of_copy(candidate, &data::trial(&self.data_dir), kept.owner()));
+            kept.step(DataStep::RemoveCopy)?;
+            Some(tried?)
         } else {
             None
         };
-        let mut note = Note {
-            from: self.here.clone(),
-            to: to.clone(),
-            program: self.program.clone(),
-            kept_at: self.clock.millis(),
-            schema,
-            finished: false,
-        };
+        let mut note = Note { from: self.here.clone(), to: to.clone(), kept_at: self.clock.millis(), schema, finished: false };
         let ran = watch::is_taken(&self.data_dir);
         if ran && self.back_up {
             (self.say)("Making a backup.");
@@ -101,14 +97,14 @@ impl Updater<'_> {
         self.stop(ran).await?;
         let replaced = kept.keep(&note).and_then(|()| {
             if ran && note.changes_data() {
-                kept.begin_probation()?;
+                kept.step(DataStep::BeginProbation)?;
             }
-            Kept::replace(candidate, &self.program)
+            kept.replace(candidate)
         });
         if let Err(err) = replaced {
             // The old program is still in its place.
             kept.forget();
-            kept.end_probation();
+            drop(kept.step(DataStep::EndProbation));
             if ran {
                 self.start()?;
             }
@@ -132,7 +128,7 @@ impl Updater<'_> {
                     drop(self.ask("/update/accept").await);
                 } else {
                     // The version before reads it as it is now.
-                    kept.drop_data();
+                    drop(kept.step(DataStep::RemoveKept));
                 }
                 (self.say)(&format!("Version {to} runs and is well. `relay update --undo` goes back to {}.", self.here));
                 Ok(())
@@ -143,9 +139,9 @@ impl Updater<'_> {
 
     /// Goes back to what was there before the last update.
     pub(crate) async fn undo(&self, with_data: bool) -> Result<(), UpdateError> {
-        let kept = Kept::open(&self.data_dir)?;
+        let kept = Kept::new(&self.data_dir, &self.program);
         let note = kept.note().ok_or(UpdateError::NothingToUndo)?;
-        self.check_service(&note.program)?;
+        self.check_service(&self.program)?;
         // While it is on probation nothing was acknowledged that could be lost.
         let data = note.changes_data() && (with_data || kept.is_on_probation());
         if note.changes_data() && !data {
@@ -154,11 +150,13 @@ impl Updater<'_> {
         let ran = watch::is_taken(&self.data_dir);
         let _deaf = hold_signals();
         self.stop(ran).await?;
-        kept.put_program_back(&note.program)?;
+        kept.put_program_back()?;
         if data {
-            kept.put_data_back()?;
+            kept.step(DataStep::PutBack)?;
         }
-        kept.end_probation();
+        if note.schema.is_some() {
+            kept.step(DataStep::EndProbation)?;
+        }
         kept.forget();
         (self.say)(&format!("Version {} is back{}.", note.from, if data { ", with the data of then" } else { "" }));
         if ran || !note.finished {
@@ -176,16 +174,15 @@ impl Updater<'_> {
         let data = note.changes_data();
         let work = async {
             self.stop(true).await?;
-            kept.put_program_back(&note.program)?;
+            kept.put_program_back()?;
             if data {
-                kept.put_data_back()?;
+                kept.step(DataStep::PutBack)?;
             }
-            kept.end_probation();
-            Ok::<(), UpdateError>(())
+            kept.step(DataStep::EndProbation)
         };
         let (from, to) = (note.from.clone(), note.to.clone());
         if let Err(err) = work.await {
-            return UpdateError::Stuck { to, reason, problem: err.to_string(), kept: kept.before() };
+            return UpdateError::Stuck { to, reason, problem: err.to_string(), kept: kept.program_before() };
         }
         let well = self.watch_old().await.is_ok();
         if well {
@@ -243,8 +240,7 @@ impl Updater<'_> {
     fn check_room(&self, kept: &Kept, program_bytes: u64) -> Result<(), UpdateError> {
         let database = fs::metadata(self.data_dir.join(DATABASE)).map_or(0, |metadata| metadata.len());
         // What is kept of the update before this one goes first.
-        let needed = (2 * database + 2 * program_bytes + ROOM_BYTES)
-            .saturating_sub(fs::metadata(kept.before().join(DATABASE)).map_or(0, |metadata| metadata.len()));
+        let needed = (2 * database + 2 * program_bytes + ROOM_BYTES).saturating_sub(kept.data_bytes());
         match disk::space(&self.data_dir) {
             Some(space) if space.free_bytes < needed => {
                 Err(UpdateError::Room { needed: disk::in_words(needed), free: disk::in_words(space.free_bytes) })
