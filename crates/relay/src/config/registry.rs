@@ -454,14 +454,14 @@ pub static SETTINGS: &[Setting] = &[
     Setting::new(
         "data.writer_cache",
         Kind::Size,
-        Default::Value("16MiB"),
+        Default::Value("8MiB"),
         "64MiB",
         "SQLite's page cache of the connection that writes.",
     ),
     Setting::new(
         "data.reader_cache",
         Kind::Size,
-        Default::Value("4MiB"),
+        Default::Value("2MiB"),
         "8MiB",
         "SQLite's page cache of each connection that reads.",
     ),
