@@ -25,6 +25,16 @@ const MISSED_PINGS: u32 = 3;
 const RING_EVENTS: usize = 256;
 const STORE_BYTES: usize = 1 << 20;
 
+/// How long a subscriber rests after it was sent what there was, so that what comes meanwhile shares the next write: a write to
+/// a socket costs as much as several events in it. Few subscribers rest for less than a millisecond, which is none; and an event
+/// that comes alone, to one that is not resting, is sent at once.
+fn rest(subscribers: usize) -> Duration {
+    const EACH: Duration = Duration::from_micros(20);
+    const MOST: Duration = Duration::from_millis(20);
+    let rest = EACH.saturating_mul(u32::try_from(subscribers).unwrap_or(u32::MAX)).min(MOST);
+    if rest < Duration::from_millis(1) { Duration::ZERO } else { rest }
+}
+
 /// Why a subscription ended.
 #[derive(Debug)]
 enum End {
@@ -99,8 +109,12 @@ async fn run(socket: &mut WebSocket, source: Source<'_>, cursor: Option<i64>, st
     let mut ping = tokio::time::interval_at(tokio::time::Instant::now() + PING_EVERY, PING_EVERY);
     ping.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
+        let mut has_all = false;
         let events = match source.firehose.after(position, RING_EVENTS) {
-            RingRead::Events(events) => events,
+            RingRead::Events(events) => {
+                has_all = events.len() < RING_EVENTS;
+                events
+            }
             RingRead::Behind => {
                 let until = *latest.borrow_and_update();
                 let read = |conn: &_| event::list_after(conn, position, until, STORE_BYTES);
@@ -114,8 +128,9 @@ async fn run(socket: &mut WebSocket, source: Source<'_>, cursor: Option<i64>, st
         };
         if let Some(last) = events.last() {
             position = last.seq;
-            send(socket, events.into_iter().map(|event| event.frame)).await?;
-            if stop.is_cancelled() {
+            send(socket, events.into_iter().map(|event| event.frame).filter(|frame| !frame.is_empty())).await?;
+            let rest = if has_all { rest(source.firehose.subscribers()) } else { Duration::ZERO };
+            if !rest.is_zero() && stop.run_until_cancelled(tokio::time::sleep(rest)).await.is_none() || stop.is_cancelled() {
                 return Ok(End::Shutdown);
             }
             continue;
