@@ -6,7 +6,7 @@ use common::{Datetime, Did, Value};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::AdoptError;
-use crate::store::event::{self, Event};
+use crate::store::event::{self, Event, FrameParts};
 use crate::store::{AccountId, BatchTx, account};
 
 /// Events that are stored in one transaction.
@@ -52,7 +52,8 @@ pub(super) fn store_some(tx: &BatchTx<'_>, conn: &Connection, after: i64) -> Res
         };
         let Some(frame) = frame(header, seq, &time, body) else { continue };
         let time_millis = time.parse::<Datetime>().map_or_else(|_| tx.now_millis(), |time| time.millis());
-        event::insert(tx, &Event { seq, account, time_millis, frame })?;
+        let parts = FrameParts::whole(&frame);
+        event::insert(tx, &Event { seq, account, time_millis, frame }, &parts)?;
         stored += 1;
     }
     Ok(last.map(|last| (last, stored)))

@@ -65,7 +65,7 @@ pub(crate) fn commit(event: &CommitEvent<'_>) -> FrameParts {
         tail.text("prevData");
         tail.link(prev_data);
     }
-    FrameParts { head: head.into_vec(), tail: tail.into_vec() }
+    FrameParts::new(head.into_vec(), tail.into_vec())
 }
 
 fn write_op(out: &mut Writer, op: &Op) {
@@ -101,7 +101,7 @@ pub(crate) fn sync(did: &Did, rev: Tid, blocks: &[u8], time: &str) -> FrameParts
     tail.text(time);
     tail.text("blocks");
     tail.bytes(blocks);
-    FrameParts { head: head.into_vec(), tail: tail.into_vec() }
+    FrameParts::new(head.into_vec(), tail.into_vec())
 }
 
 /// Encodes an `#identity`: consumers shall look the identity up again.
@@ -118,7 +118,7 @@ pub(crate) fn identity(did: &Did, handle: Option<&Handle>, time: &str) -> FrameP
         tail.text("handle");
         tail.text(handle.as_str());
     }
-    FrameParts { head: head.into_vec(), tail: tail.into_vec() }
+    FrameParts::new(head.into_vec(), tail.into_vec())
 }
 
 /// Encodes an `#account`: the account's status on this host.
@@ -147,7 +147,7 @@ fn account_in(did: &Did, status: Option<&str>, time: &str) -> FrameParts {
         tail.text("status");
         tail.text(status);
     }
-    FrameParts { head: head.into_vec(), tail: tail.into_vec() }
+    FrameParts::new(head.into_vec(), tail.into_vec())
 }
 
 /// Encodes an `#info` that tells a consumer that its cursor is older than what is kept. It has no `seq`.

@@ -16,7 +16,7 @@ use repo_engine::{Change, Node};
 use crate::store::StoreError;
 use crate::store::row::{corrupt, rev_value, tid};
 
-/// Most bytes that nodes take in the row of a head: with the rest of the row they fill two pages.
+/// Most bytes that nodes take in the row of a head: with the rest of the row they fill a page of the database.
 const MAX_BYTES: usize = 7000;
 const HEAD_BYTES: usize = 32 + 8 + 4;
 

@@ -48,7 +48,11 @@ pub(crate) struct DbOptions {
 }
 
 /// 16 MiB of log before its pages are copied back: hot pages are rewritten many times in the log and copied once.
-const CHECKPOINT_PAGES: i32 = 4000;
+const CHECKPOINT_PAGES: i32 = 2000;
+
+/// Of a new database. An event of a post takes somewhat less than 2 kB, of which two often do not fit in a page of 4 KiB, and
+/// the row of a repo's head takes more than one of those.
+const PAGE_BYTES: i32 = 8192;
 
 /// The database of the server.
 #[derive(Debug)]
@@ -67,6 +71,8 @@ impl Db {
     /// Opens or makes the database at `path`, and brings it to the present schema.
     pub(crate) fn open(path: &Path, options: &DbOptions, clock: Arc<dyn Clock>, publish: Publish) -> Result<Self, StoreError> {
         let mut conn = connect(path, options, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        // Before anything is written; it changes nothing in a database that is there.
+        conn.pragma_update(None, "page_size", PAGE_BYTES)?;
         conn.pragma_update(None, "journal_mode", "WAL")?;
         conn.pragma_update(
             None,

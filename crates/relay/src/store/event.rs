@@ -4,7 +4,7 @@ use bytes::Bytes;
 use common::cbor::Writer;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{AccountId, StoreError, meta, row};
+use super::{AccountId, StoreError, meta, packed, row};
 
 /// An event of the firehose.
 #[derive(Clone, Debug)]
@@ -12,7 +12,7 @@ pub(crate) struct Event {
     pub(crate) seq: i64,
     pub(crate) account: AccountId,
     pub(crate) time_millis: i64,
-    /// Header and body, DAG-CBOR.
+    /// Header and body, DAG-CBOR; empty when what is stored is damaged.
     pub(crate) frame: Bytes,
 }
 
@@ -20,12 +20,25 @@ pub(crate) struct Event {
 #[derive(Clone, Debug)]
 pub(crate) struct FrameParts {
     /// What stands before the value of `seq`.
-    pub(crate) head: Vec<u8>,
+    head: Vec<u8>,
     /// What follows it.
-    pub(crate) tail: Vec<u8>,
+    tail: Vec<u8>,
+    /// The tail as it is stored, where that is shorter.
+    packed: Option<Vec<u8>>,
 }
 
 impl FrameParts {
+    /// Takes what stands before the value of `seq`, and what follows it. Packs the latter: here, since the writer is one for all.
+    pub(crate) fn new(head: Vec<u8>, tail: Vec<u8>) -> Self {
+        let packed = packed::pack(&tail);
+        Self { head, tail, packed }
+    }
+
+    /// Takes a frame that has its `seq`.
+    pub(crate) fn whole(frame: &[u8]) -> Self {
+        Self::new(Vec::new(), frame.to_vec())
+    }
+
     /// Returns the frame with its `seq`.
     pub(crate) fn with_seq(&self, seq: i64) -> Bytes {
         let mut frame = Vec::with_capacity(self.head.len() + 9 + self.tail.len());
@@ -37,13 +50,14 @@ impl FrameParts {
     }
 }
 
-pub(crate) fn insert(conn: &Connection, event: &Event) -> Result<(), StoreError> {
-    conn.prepare_cached("INSERT INTO event (seq, account, time, frame) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
-        event.seq,
-        event.account.0,
-        event.time_millis,
-        &*event.frame
-    ])?;
+/// Stores an event, whose frame was made of `parts`.
+pub(crate) fn insert(conn: &Connection, event: &Event, parts: &FrameParts) -> Result<(), StoreError> {
+    let head = match parts.packed {
+        Some(_) => &event.frame[..event.frame.len() - parts.tail.len()],
+        None => &event.frame,
+    };
+    conn.prepare_cached("INSERT INTO event (seq, account, time, frame, packed_tail) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![event.seq, event.account.0, event.time_millis, head, parts.packed])?;
     Ok(())
 }
 
@@ -55,19 +69,33 @@ pub(crate) fn last_seq(conn: &Connection) -> Result<i64, StoreError> {
 
 /// Returns events after `cursor` and up to `until`, in order, until their frames exceed `max_bytes` (at least one).
 pub(crate) fn list_after(conn: &Connection, cursor: i64, until: i64, max_bytes: usize) -> Result<Vec<Event>, StoreError> {
-    let mut statement =
-        conn.prepare_cached("SELECT seq, account, time, frame FROM event WHERE seq > ?1 AND seq <= ?2 ORDER BY seq")?;
+    let mut statement = conn
+        .prepare_cached("SELECT seq, account, time, frame, packed_tail FROM event WHERE seq > ?1 AND seq <= ?2 ORDER BY seq")?;
     let mut rows = statement.query(params![cursor, until])?;
     let mut events = Vec::new();
     let mut bytes = 0;
     while bytes < max_bytes
         && let Some(row) = rows.next()?
     {
-        let frame = Bytes::copy_from_slice(row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?);
-        bytes += frame.len();
-        events.push(Event { seq: row.get(0)?, account: AccountId(row.get(1)?), time_millis: row.get(2)?, frame });
+        let seq = row.get(0)?;
+        let head = row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?;
+        let tail = row.get_ref(4)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
+        let frame = frame_of(seq, head, tail);
+        bytes += frame.len().max(head.len());
+        events.push(Event { seq, account: AccountId(row.get(1)?), time_millis: row.get(2)?, frame });
     }
     Ok(events)
+}
+
+/// Returns a frame from its stored parts; an empty one when they are damaged, which must not keep consumers from what follows.
+fn frame_of(seq: i64, head: &[u8], packed_tail: Option<&[u8]>) -> Bytes {
+    let Some(packed) = packed_tail else { return Bytes::copy_from_slice(head) };
+    let mut frame = head.to_vec();
+    if packed::unpack(packed, &mut frame).is_none() {
+        tracing::error!(seq, "an event is damaged and is left out of the firehose; `relay verify` tells more");
+        return Bytes::new();
+    }
+    frame.into()
 }
 
 /// Name of the mark in `meta` up to which events were pruned.
@@ -190,11 +218,35 @@ mod tests {
         let conn = Connection::open_in_memory().unwrap();
         conn.execute_batch(include_str!("migrations/0001_init.sql")).unwrap();
         for (at, time) in times.iter().enumerate() {
-            let event =
-                Event { seq: at as i64 + 1, account: AccountId(1), time_millis: *time, frame: Bytes::from_static(b"frame") };
-            insert(&conn, &event).unwrap();
+            let parts = FrameParts::new(b"frame ".to_vec(), b" tail".to_vec());
+            let seq = at as i64 + 1;
+            let event = Event { seq, account: AccountId(1), time_millis: *time, frame: parts.with_seq(seq) };
+            insert(&conn, &event, &parts).unwrap();
         }
         last_old(&conn, BEGINS, NOW).unwrap().unwrap_or(0)
+    }
+
+    /// Subscribers that are behind get what those got that were there, byte for byte; what is damaged is left out.
+    #[test]
+    fn frames_come_back_as_they_were() {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(include_str!("migrations/0001_init.sql")).unwrap();
+        let mut frames = Vec::new();
+        for (seq, tail) in (1..).zip([Vec::new(), vec![7; 100], vec![7; 5000], (0..=255).cycle().take(70_000).collect()]) {
+            let parts = FrameParts::new(b"head".to_vec(), tail);
+            let event = Event { seq, account: AccountId(1), time_millis: NOW, frame: parts.with_seq(seq) };
+            insert(&conn, &event, &parts).unwrap();
+            frames.push(event.frame);
+        }
+        let read =
+            || list_after(&conn, 0, i64::MAX, usize::MAX).unwrap().into_iter().map(|event| event.frame).collect::<Vec<_>>();
+        assert_eq!(read(), frames);
+        let stored: i64 = conn.query_row("SELECT sum(length(packed_tail)) FROM event", [], |row| row.get(0)).unwrap();
+        assert!(stored < 1000, "{stored} bytes");
+
+        conn.execute("UPDATE event SET packed_tail = x'0128' WHERE seq = 3", []).unwrap();
+        frames[2] = Bytes::new();
+        assert_eq!(read(), frames);
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod migrate;
 pub(crate) mod oauth_consent;
 pub(crate) mod oauth_request;
 pub(crate) mod oauth_session;
+mod packed;
 pub(crate) mod passkey;
 pub(crate) mod pending_did;
 pub(crate) mod preference;

@@ -61,7 +61,7 @@ impl BatchTx<'_> {
     pub(crate) fn emit(&mut self, account: AccountId, parts: &FrameParts) -> Result<i64, StoreError> {
         let seq = self.next_seq;
         let event = Event { seq, account, time_millis: self.now_millis, frame: parts.with_seq(seq) };
-        event::insert(self.conn, &event)?;
+        event::insert(self.conn, &event, parts)?;
         self.next_seq += 1;
         self.events.push(event);
         Ok(seq)

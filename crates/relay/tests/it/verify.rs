@@ -179,7 +179,7 @@ const DAMAGES: &[Damage] = &[
         |db, _, alice| {
             run(
                 db,
-                "UPDATE event SET frame = cast(substr(frame, 1, 200) AS BLOB) WHERE seq = (SELECT max(seq) FROM event WHERE account = ?1)",
+                "UPDATE event SET packed_tail = cast(substr(packed_tail, 1, 200) AS BLOB) WHERE seq = (SELECT max(seq) FROM event WHERE account = ?1)",
                 alice,
             );
         },

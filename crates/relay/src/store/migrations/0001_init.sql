@@ -357,10 +357,11 @@ CREATE TABLE crawler (
   accounts INTEGER
 ) STRICT, WITHOUT ROWID;
 
--- The firehose: `frame` is what subscribers get, byte for byte.
+-- The firehose: `frame` is what subscribers get, byte for byte, up to what is in `packed_tail` (packed.rs), which follows it.
 CREATE TABLE event (
   seq INTEGER PRIMARY KEY,
   account INTEGER NOT NULL,
   time INTEGER NOT NULL,
-  frame BLOB NOT NULL
+  frame BLOB NOT NULL,
+  packed_tail BLOB
 ) STRICT;
