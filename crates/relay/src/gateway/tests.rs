@@ -43,7 +43,14 @@ impl Fake {
             let noted = Arc::clone(&noted);
             async move { answer(&body, address, kind, &noted) }
         };
-        let schema = "<?xml version=\"1.0\"?><scpd xmlns=\"urn:schemas-upnp-org:service-1-0\"><actionList></actionList></scpd>";
+        // The library sends what the schema names.
+        let arguments = ["NewExternalPort", "NewProtocol", "NewInternalPort", "NewInternalClient", "NewLeaseDuration"];
+        let argument = |name| format!("<argument><name>{name}</name><direction>in</direction></argument>");
+        let schema = format!(
+            "<?xml version=\"1.0\"?><scpd xmlns=\"urn:schemas-upnp-org:service-1-0\"><actionList><action>\
+             <name>AddPortMapping</name><argumentList>{}</argumentList></action></actionList></scpd>",
+            arguments.map(argument).concat()
+        );
         let router = Router::new()
             .route("/device.xml", get(async move || device))
             .route("/schema.xml", get(async move || schema))
