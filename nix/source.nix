@@ -30,7 +30,7 @@ let
     ../crates/repo-engine/fuzz
     ../docs/CONFIG.md
     ../docs/INSTALL.md
-    ../release/sign
+    ./sign-release.sh
     ../docs/OBSERVE.md
     ../docs/alerts.yml
     ../tests/lexicons/methods.json

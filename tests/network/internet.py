@@ -183,6 +183,17 @@ class Internet:
             }
         """)
 
+    def forward(self, *ports):
+        """The router passes these ports on to the server, as its owner tells it; not for who is at home ("no hairpin")."""
+        for port in ports:
+            at("box", "nft", f"add rule inet filter prerouting iifname up0 tcp dport {port} dnat ip to 192.168.1.10")
+        at("box", "nft", "insert rule inet filter forward ct status dnat accept")
+
+    def lead_home_back(self):
+        """The router passes on what people at home send to its public address, too."""
+        at("box", "nft", "add rule inet filter prerouting iifname lan0 ip daddr 20.0.5.2 fib daddr type local dnat ip to 192.168.1.10")
+        at("box", "nft", "insert rule inet filter postrouting iifname lan0 oifname lan0 masquerade")
+
     def open_ports_on_request(self):
         """The router grants what UPnP and NAT-PMP ask for, from now on."""
         config = self.folder / "miniupnpd.conf"

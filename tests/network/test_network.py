@@ -44,7 +44,14 @@ class Server:
             invite_required = false
             {more}
         """)
-        self.program = Program(host, RELAY, "serve", "--config", self.config, ready="the server is up")
+        self.start()
+
+    def start(self):
+        self.program = Program(self.host, RELAY, "serve", "--config", self.config, ready="the server is up")
+
+    def restart(self):
+        self.program.end()
+        self.start()
 
     def relay(self, *command, **options):
         """Runs a command of the operator."""
@@ -128,6 +135,16 @@ class BehindAHomeRouter(unittest.TestCase):
         self.assertIn("192.168.1.10", found["ip.address"]["sentence"])
         self.assertEqual(found["dns.host"]["outcome"], "good")
         self.assertEqual(found["tls.certificate"]["outcome"], "error")
+        net.forward(80, 443)
+        server.restart()
+        health = f"https://{self.NAME}/xrpc/_health"
+        until(lambda: reaches("client", health, "--cacert", net.roots), 60, server.program.output)
+        found = {finding["id"]: finding for finding in server.doctor()}
+        self.assertIn("cannot call itself", found["tls.certificate"]["sentence"])
+        self.assertEqual(found["tls.certificate"]["outcome"], "warning")
+        net.lead_home_back()
+        bad = [finding for finding in server.doctor() if finding["outcome"] not in ("good", "notice")]
+        self.assertEqual(bad, [])
 
 
 if __name__ == "__main__":

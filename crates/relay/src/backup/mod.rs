@@ -37,7 +37,7 @@ pub(crate) mod told;
 mod wal;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -229,6 +229,15 @@ fn blob_object(key: &BackupKey, digest: &[u8; 32], part: u64) -> String {
 /// Returns how many objects a blob has; an empty one has one as well.
 fn blob_parts(size: u64) -> u64 {
     size.div_ceil(BLOB_PART_BYTES).max(1)
+}
+
+/// Whether a folder has nothing in it but backups, or is not there yet.
+pub(crate) fn has_nothing_else(folder: &Path) -> bool {
+    const OURS: [&str; 5] = [KEY_FILE, CHUNKS, BLOBS, SEGMENTS, SNAPSHOTS];
+    match std::fs::read_dir(folder) {
+        Ok(mut entries) => entries.all(|entry| entry.is_ok_and(|entry| OURS.iter().any(|name| entry.file_name() == *name))),
+        Err(err) => err.kind() == std::io::ErrorKind::NotFound,
+    }
 }
 
 /// Runs what computes or waits for the disk on a thread where it blocks nobody.

@@ -61,7 +61,7 @@ mod tests {
     fn a_valid_configuration_is_called_so() {
         let text = check("[server]\npublic_url = \"https://pds.example.com\"\n", &[("PDS_PORT", "3000")]).unwrap();
         assert!(text.starts_with("The configuration is valid ("), "{text}");
-        assert!(text.contains("PDS_PORT: RELAY_SERVER_BIND=[::]:3000"), "{text}");
+        assert!(text.contains("PDS_PORT: RELAY_SERVER_BIND=0.0.0.0:3000,[::]:3000"), "{text}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::process::Command;
 use clap::{Args, Subcommand};
 
 use super::{CliError, ConfigSourceArgs};
+use crate::backup;
 use crate::service::{self, Manager, Plan, Scope, Service, StepError};
 
 /// The arguments of `relay service`.
@@ -66,7 +67,8 @@ pub(super) fn run(args: &ServiceArgs, env: Vec<(String, String)>) -> Result<(), 
     match &args.verb {
         ServiceVerb::Install(args) => {
             let service = described(args, env, manager, scope)?;
-            carry_out(&service.install(), args.dry_run)
+            carry_out(&service.install(), args.dry_run)?;
+            tell_of_shared_folders(&service)
         }
         ServiceVerb::Uninstall(args) => carry_out(&service::uninstall(manager, &scope), args.dry_run),
         ServiceVerb::Status => show(&service::status(manager, &scope)),
@@ -79,7 +81,26 @@ pub(super) fn install(config: PathBuf, env: Vec<(String, String)>) -> Result<(),
     let (manager, scope) = (manager()?, scope(&env)?);
     let source = ConfigSourceArgs { config: Some(config), ..ConfigSourceArgs::default() };
     let args = InstallArgs { dry_run: false, keep_awake: manager == Manager::Launchd, source };
-    carry_out(&described(&args, env, manager, scope)?.install(), false)
+    let service = described(&args, env, manager, scope)?;
+    carry_out(&service.install(), false)?;
+    tell_of_shared_folders(&service)
+}
+
+/// Says which folders for backups were left as they are, since other things are in them.
+fn tell_of_shared_folders(service: &Service) -> Result<(), CliError> {
+    if matches!(service.scope, Scope::User { .. }) {
+        return Ok(());
+    }
+    let mut out = std::io::stdout();
+    for folder in service.backup_folders.iter().filter(|folder| !service.own_folders.contains(folder)) {
+        let folder = folder.display();
+        writeln!(
+            out,
+            "{folder} has other things in it, so it stays whose it is. Let the user relay write there, or give backups a folder of \
+             their own, such as {folder}/relay, in backup.to, and run this again."
+        )?;
+    }
+    Ok(())
 }
 
 pub(super) fn manager() -> Result<Manager, CliError> {
@@ -140,6 +161,7 @@ fn described(args: &InstallArgs, env: Vec<(String, String)>, manager: Manager, s
     // The unit keeps the service out of these folders.
     let hidden = ["/home", "/root", "/tmp", "/run/user"].iter().any(|folder| program.starts_with(folder));
     let copied = matches!(scope, Scope::System { .. }) && manager == Manager::Systemd && hidden;
+    let backup_folders: Vec<PathBuf> = loaded.backup.folders().map(Path::to_owned).collect();
     let service = Service {
         manager,
         scope,
@@ -147,7 +169,8 @@ fn described(args: &InstallArgs, env: Vec<(String, String)>, manager: Manager, s
         program: if copied { PathBuf::from("/usr/local/bin/relay") } else { program },
         config: absolute(&config)?,
         data_dir: absolute(&loaded.data.dir)?,
-        backup_folders: loaded.backup.folders().map(std::path::Path::to_owned).collect(),
+        own_folders: backup_folders.iter().filter(|folder| backup::has_nothing_else(folder)).cloned().collect(),
+        backup_folders,
         bind: loaded.addresses(),
         keep_awake: args.keep_awake,
     };

@@ -349,6 +349,19 @@ fn the_server_by_its_public_name() {
         "{text}"
     );
     assert_eq!(text.matches("Skipped").count(), 2, "{text}");
+    // Behind a router that does not lead home what is sent to itself.
+    let behind = |facts: &mut Facts| {
+        facts.addresses.v4 = Some("192.168.1.10".parse().unwrap());
+        facts.public.as_mut().unwrap().certificate = Some(Err("Connection refused".into()));
+    };
+    let text = changed(behind);
+    assert!(text.contains("Warning tls.certificate: This machine cannot call itself by pds.example.com: Connection"), "{text}");
+    assert_eq!((text.matches("Skipped").count(), text.contains("Error")), (2, false), "{text}");
+    let text = changed(|facts| {
+        behind(facts);
+        facts.inside.as_mut().unwrap().certificates[0].not_after = None;
+    });
+    assert!(text.contains("Error tls.certificate: No safe connection"), "{text}");
     let text = changed(|facts| facts.public.as_mut().unwrap().certificate = Some(Ok(certificate(3))));
     assert!(text.starts_with("Warning tls.certificate: The certificate of pds.example.com ends in 3 days"), "{text}");
     let text = changed(|facts| facts.public.as_mut().unwrap().service = Ok("did:web:other.example".parse().unwrap()));

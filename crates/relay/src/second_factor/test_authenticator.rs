@@ -36,7 +36,7 @@ impl Authenticator {
     pub(crate) fn create(&mut self, options: &Value, origin: &str) -> String {
         let asked = &options["publicKey"];
         assert_eq!(asked["authenticatorSelection"]["residentKey"], "required");
-        self.user = asked["user"]["id"].as_str().unwrap().to_owned();
+        asked["user"]["id"].as_str().unwrap().clone_into(&mut self.user);
         let mut data = self.authenticator_data(asked["rp"]["id"].as_str().unwrap(), ATTESTED);
         data.extend_from_slice(&[0; 16]);
         data.extend_from_slice(&(self.credential_id.len() as u16).to_be_bytes());

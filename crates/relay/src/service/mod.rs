@@ -40,6 +40,8 @@ pub(crate) struct Service {
     pub(crate) data_dir: PathBuf,
     /// Folders that backups go to.
     pub(crate) backup_folders: Vec<PathBuf>,
+    /// Those of them that hold nothing else, or are not there yet: they become the property of the service.
+    pub(crate) own_folders: Vec<PathBuf>,
     pub(crate) bind: Vec<SocketAddr>,
     /// Whether the machine stays awake for it; macOS only.
     pub(crate) keep_awake: bool,

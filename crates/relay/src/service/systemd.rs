@@ -74,7 +74,7 @@ pub(super) fn install(service: &Service) -> Plan {
                 plan.push(Step::Run(words(&user)));
             }
             // With what is in them: root may have run the set-up, or the server.
-            for folder in std::iter::once(&service.data_dir).chain(&service.backup_folders) {
+            for folder in std::iter::once(&service.data_dir).chain(&service.own_folders) {
                 let folder = folder.display().to_string();
                 plan.push(Step::Run(words(&["install", "-d", "-m", "0700", "-o", NAME, "-g", NAME, &folder])));
                 plan.push(Step::Run(words(&["chown", "-R", &format!("{NAME}:{NAME}"), &folder])));

@@ -15,6 +15,7 @@ fn service(manager: Manager, scope: Scope) -> Service {
         config: config.into(),
         data_dir: data_dir.into(),
         backup_folders: Vec::new(),
+        own_folders: Vec::new(),
         bind: vec!["127.0.0.1:2583".parse().unwrap()],
         keep_awake: false,
     }
@@ -72,9 +73,15 @@ fn a_program_in_a_home_folder_is_copied_to_where_the_service_may_look() {
 
 #[test]
 fn a_folder_of_backups_can_be_written_to() {
-    let service = Service { backup_folders: vec!["/mnt/disk".into()], ..service(Manager::Systemd, SYSTEM) };
-    assert!(systemd::unit(&service).contains("\nReadWritePaths=/var/lib/relay\nReadWritePaths=-/mnt/disk\n"));
-    assert!(shown(&service.install()).contains(&"install -d -m 0700 -o relay -g relay /mnt/disk".to_owned()));
+    let (shared, own) = ("/mnt/disk", "/srv/copies/pds");
+    let backup_folders = vec![shared.into(), own.into()];
+    let service = Service { backup_folders, own_folders: vec![own.into()], ..service(Manager::Systemd, SYSTEM) };
+    let unit = systemd::unit(&service);
+    assert!(unit.contains("\nReadWritePaths=/var/lib/relay\nReadWritePaths=-/mnt/disk -/srv/copies/pds\n"), "{unit}");
+    let steps = shown(&service.install());
+    assert!(steps.contains(&format!("install -d -m 0700 -o relay -g relay {own}")), "{steps:?}");
+    assert!(steps.contains(&format!("chown -R relay:relay {own}")), "{steps:?}");
+    assert!(!steps.iter().any(|step| step.contains(shared)), "what others have there stays theirs: {steps:?}");
 }
 
 #[test]
@@ -136,13 +143,4 @@ fn steps_do_what_they_say() {
     assert!(matches!(Step::Run(words(&["false"])).carry_out(), Err(StepError::Failed { .. })));
     assert!(matches!(Step::Run(words(&["/no/such/program"])).carry_out(), Err(StepError::Start { .. })));
     Step::Try(words(&["false"])).carry_out().unwrap();
-}
-
-/// The service may write nowhere else, so that backups to a folder failed.
-#[test]
-fn folders_for_backups_are_writable() {
-    let mut service = service(Manager::Systemd, SYSTEM);
-    service.backup_folders = vec!["/mnt/backup".into(), "/srv/copies/pds".into()];
-    let unit = systemd::unit(&service);
-    assert!(unit.contains("\nReadWritePaths=/var/lib/relay\nReadWritePaths=-/mnt/backup -/srv/copies/pds\n"), "{unit}");
 }

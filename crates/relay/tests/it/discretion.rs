@@ -63,7 +63,6 @@ fn nothing_secret_is_logged_or_put_into_an_address() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
 }
 
-#[expect(clippy::too_many_lines, reason = "one day in the life of an account")]
 async fn live_and_listen() {
     let log = Log::default();
     let writer = log.clone();

@@ -1,4 +1,4 @@
-//! `relay update` by the real binary, from a real web server, with releases that release/sign makes with the real minisign. The
+//! `relay update` by the real binary, from a real web server, with releases that nix/sign-release.sh makes with the real minisign. The
 //! new versions are programs around the real one: a good one, and some that fail each in its way. What runs the server is a
 //! stand-in for systemctl.
 
@@ -147,7 +147,7 @@ impl Host {
             "x".repeat(2 << 20)
         );
         script(&self.path(&format!("releases/relay-{version}-{target}")), &text);
-        let sign = concat!(env!("CARGO_MANIFEST_DIR"), "/../../release/sign");
+        let sign = concat!(env!("CARGO_MANIFEST_DIR"), "/../../nix/sign-release.sh");
         let output = Command::new(sign).arg(version).arg(self.path("key.sec")).arg(self.path("releases")).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
@@ -254,8 +254,8 @@ async fn a_good_version_takes_over_and_can_be_undone() {
     );
 
     // The line is cut in the middle of the program, and the next attempt goes on from there.
-    let program = fs::read_dir(host.path("releases")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let program = program.filter(|name| name.starts_with("relay-") && !name.ends_with(".minisig")).next().unwrap();
+    let mut files = fs::read_dir(host.path("releases")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let program = files.find(|name| name.starts_with("relay-") && !name.ends_with(".minisig")).unwrap();
     host.web.breaks.lock().unwrap().insert(program.clone(), 1 << 20);
     let cut = host.update(&[]).await;
     assert_eq!(cut.status.code(), Some(1), "{}", said(&cut));

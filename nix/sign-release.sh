@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Usage: release/sign VERSION SECRET_KEY FOLDER [NOTES_URL]
+# Usage: nix/sign-release.sh VERSION SECRET_KEY FOLDER [NOTES_URL]
 #
 # Signs the programs of a release, relay-VERSION-TARGET in FOLDER, and writes their index, as `relay update` reads it:
 # index.json and index.json.minisig, to be published beside the programs. SECRET_KEY is a file of minisign; when the key has a
