@@ -123,8 +123,7 @@ async fn blobs_move_to_a_store_and_come_back_from_a_backup() {
         tokio::task::yield_now().await;
     }
     assert_eq!(findings(&server).await, Vec::<String>::new());
-    let health = server.anonymous();
-    let health = health.send(health.request("GET", "/xrpc/_health?deep")).await.good().json();
+    let health: Value = serde_json::from_slice(&server.verb(&["health", "--deep"]).await.stdout).unwrap();
     assert!(health["checks"].as_array().unwrap().iter().any(|check| check["name"] == "blob_store" && check["ok"] == true));
     server.stop().await;
 
