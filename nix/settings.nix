@@ -206,6 +206,13 @@ in
     bind = setting (list address) "Addresses where anyone who reaches them may read /metrics.";
   };
 
+  telemetry = {
+    otlp_endpoint = setting url "The collector that traces go to, for a program that was built with OpenTelemetry.";
+    otlp_headers_file = setting file "The file with headers for the collector: name=value, with commas between them.";
+    service_name = setting text "What the server is called in traces.";
+    sample_percent = setting number "Of how many requests in a hundred there is a trace.";
+  };
+
   notices = {
     mail_to = setting text "Who gets a mail when something breaks.";
     ntfy_url_file = setting file "The file with the URL of a topic of ntfy.";

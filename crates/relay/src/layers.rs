@@ -21,11 +21,13 @@ use http_body_util::BodyExt as _;
 use tower_http::catch_panic::{CatchPanicLayer, ResponseForPanic};
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
+use tracing::Instrument as _;
 
 use crate::auth::Caller;
 use crate::error::{ErrorName, XrpcError};
 use crate::limits::{self, RateLimits};
 use crate::state::AppState;
+use crate::telemetry::spans;
 use crate::tls::proxy_headers;
 use crate::update::probation;
 use crate::{oauth, pages};
@@ -78,7 +80,9 @@ async fn log(State(app): State<AppState>, mut request: Request, next: Next) -> R
     let path = request.uri().path().to_owned();
     let caller = Caller(Arc::new(OnceLock::new()));
     request.extensions_mut().insert(caller.clone());
-    let response = next.run(request).await;
+    let span = spans::request(&method, matched.as_ref().map(MatchedPath::as_str), &path, request.headers());
+    let response = next.run(request).instrument(span.clone()).await;
+    spans::answered(&span, response.status());
     let nsid = path.strip_prefix("/xrpc/").map(|nsid| nsid.trim_end_matches('/'));
     let error = response.extensions().get::<ErrorName>().map(|name| &*name.0);
     let took = begun.elapsed();

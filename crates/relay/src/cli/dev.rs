@@ -87,7 +87,7 @@ pub(super) async fn run(args: &DevArgs) -> Result<(), CliError> {
         settings: args.set.iter().map(SetArg::to_override).collect(),
     })
     .map_err(|errors| CliError::Config { errors, hints: Vec::new() })?;
-    let _log = super::start_log(&config.logging);
+    let told = super::Told::start(&config)?;
     let app = AppState::open(config, clock).await?;
     let server = Server::start_on(app.clone(), vec![listener]);
 
@@ -134,6 +134,7 @@ pub(super) async fn run(args: &DevArgs) -> Result<(), CliError> {
     super::asked_to_stop().await;
     server.stop().await;
     drop(app);
+    told.end().await;
     stop_directory.cancel();
     if let Some(directory) = directory {
         // A client that keeps its connection open does not hold the end up.

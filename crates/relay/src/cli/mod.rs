@@ -244,12 +244,65 @@ fn in_runtime<T>(verb: impl Future<Output = Result<T, CliError>>) -> Result<T, C
 /// Starts the log of a server, on standard error, written by a thread of its own: whoever reads it slowly, or not at all, does
 /// not hold requests up, but loses lines once 10,000 of them wait. What is returned writes the last lines when it is dropped.
 fn start_log(logging: &crate::config::Logging) -> tracing_appender::non_blocking::WorkerGuard {
-    let (writer, guard) =
-        tracing_appender::non_blocking::NonBlockingBuilder::default().buffered_lines_limit(10_000).finish(io::stderr());
+    let (writer, guard) = log_writer();
     let log = tracing_subscriber::fmt().with_env_filter(logging.filter()).with_writer(crate::telemetry::log::Keep(writer));
     // A second start in one process, as in tests, keeps the first log.
     drop(if logging.is_json() { log.json().flatten_event(true).try_init() } else { log.try_init() });
     guard
+}
+
+fn log_writer() -> (tracing_appender::non_blocking::NonBlocking, tracing_appender::non_blocking::WorkerGuard) {
+    tracing_appender::non_blocking::NonBlockingBuilder::default().buffered_lines_limit(10_000).finish(io::stderr())
+}
+
+/// What a server tells of itself while it runs: its log, and its traces in a program that was built for them.
+struct Told {
+    _log: tracing_appender::non_blocking::WorkerGuard,
+    #[cfg(feature = "otel")]
+    traces: Option<crate::telemetry::traces::Traces>,
+}
+
+impl Told {
+    /// Starts it, where the configuration says.
+    #[cfg(not(feature = "otel"))]
+    #[expect(clippy::unnecessary_wraps, reason = "traces can fail to start")]
+    fn start(config: &crate::config::Config) -> Result<Self, CliError> {
+        Ok(Self { _log: start_log(&config.logging) })
+    }
+
+    /// Starts it, where the configuration says.
+    #[cfg(feature = "otel")]
+    fn start(config: &crate::config::Config) -> Result<Self, CliError> {
+        use tracing_subscriber::layer::SubscriberExt as _;
+        use tracing_subscriber::util::SubscriberInitExt as _;
+        use tracing_subscriber::{Layer as _, registry};
+
+        use crate::telemetry::{log::Keep, spans, traces};
+        let (layer, traces) = traces::start(config)
+            .map_err(|err| CliError::Failed {
+                problem: format!("Traces cannot be sent: {err}."),
+                remedy: "Look at network.extra_root_certificates, or remove telemetry.otlp_endpoint.".into(),
+            })?
+            .unzip();
+        let Some(layer) = layer else { return Ok(Self { _log: start_log(&config.logging), traces: None }) };
+        let (writer, guard) = log_writer();
+        let lines = tracing_subscriber::fmt::layer().with_writer(Keep(writer));
+        let lines = if config.logging.is_json() { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
+        // Spans are for traces; a line says by itself what it is about.
+        let no_spans = format!("{}=off", spans::TARGET).parse().expect("it is a directive");
+        let lines = lines.with_filter(config.logging.filter().add_directive(no_spans));
+        drop(registry().with(lines).with(layer).try_init());
+        Ok(Self { _log: guard, traces })
+    }
+
+    /// Sends the traces that are left, and writes the last lines.
+    #[cfg_attr(not(feature = "otel"), expect(clippy::unused_async, reason = "traces take time to send"))]
+    async fn end(self) {
+        #[cfg(feature = "otel")]
+        if let Some(traces) = self.traces {
+            traces.stop().await;
+        }
+    }
 }
 
 /// Completes when the operator or the service manager asks the process to end.

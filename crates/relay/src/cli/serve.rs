@@ -44,7 +44,7 @@ impl ServeArgs {
 
 /// Runs the server until it is asked to stop.
 pub(super) async fn run(loaded: Loaded) -> Result<(), CliError> {
-    let _log = super::start_log(&loaded.config.logging);
+    let told = super::Told::start(&loaded.config)?;
     for hint in &loaded.hints {
         tracing::warn!(variable = hint.official, instead = ?hint.instead, "a variable of the official PDS does nothing here");
     }
@@ -63,6 +63,7 @@ pub(super) async fn run(loaded: Loaded) -> Result<(), CliError> {
     service_manager::stopping();
     tracing::info!("the server stops");
     server.stop().await;
+    told.end().await;
     Ok(())
 }
 

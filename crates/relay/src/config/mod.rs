@@ -32,6 +32,7 @@ mod services;
 mod show;
 mod sources;
 mod suggest;
+mod telemetry;
 mod tls;
 mod update;
 mod values;
@@ -67,6 +68,7 @@ pub use self::{
     services::{CdnPattern, CrawlPace, Service, Services},
     show::show,
     sources::Override,
+    telemetry::Telemetry,
     tls::{Acme, CertificateFiles, DnsProvider, Tls, TlsMode},
     update::Update,
     values::{DidKey, HandleDomain, IpRange, MailAddress, PublicUrl, ServiceUrl},
@@ -105,6 +107,8 @@ pub struct Config {
     pub logging: Logging,
     /// Figures for Prometheus.
     pub metrics: Metrics,
+    /// Where traces go.
+    pub telemetry: Telemetry,
     /// How the operator hears that something broke.
     pub notices: Notices,
     /// Where new versions are.
@@ -233,6 +237,7 @@ impl Config {
             logging: Logging::read(from),
             tls: Tls::read(from, &server),
             metrics: Metrics::read(from),
+            telemetry: Telemetry::read(from),
             notices: Notices::read(from),
             update: Update::read(from),
             backup: Backup::read(from),

@@ -158,7 +158,7 @@ pub fn find(path: &str) -> Option<&'static Setting> {
 }
 
 /// The sections in the order of the documentation, each with what it is about.
-pub const SECTIONS: [(&str, &str); 16] = [
+pub const SECTIONS: [(&str, &str); 17] = [
     ("server", "Where the server listens, the name that the network knows it by, and what it tells visitors about itself."),
     (
         "tls",
@@ -193,6 +193,7 @@ pub const SECTIONS: [(&str, &str); 16] = [
     ("secrets", "Secrets of the server itself."),
     ("logging", "What the server writes to standard error."),
     ("metrics", "Figures for Prometheus; docs/OBSERVE.md explains them."),
+    ("telemetry", "Traces for OpenTelemetry, in a program that was built for them; docs/OBSERVE.md tells how."),
     (
         "notices",
         "How the operator hears that something broke, or is well again; only changes are told. Each channel that is set \
@@ -998,6 +999,36 @@ pub static SETTINGS: &[Setting] = &[
         "127.0.0.1:9464",
         "Addresses where anyone who reaches them may read /metrics. Unset: only the operator may, with the admin password, \
          at the server's own address.",
+    ),
+    Setting::new(
+        "telemetry.otlp_endpoint",
+        Kind::Url,
+        Default::Unset,
+        "http://127.0.0.1:4318",
+        "The collector that traces go to, by OTLP over HTTP; `/v1/traces` is added. Only for a program that was built with \
+         `--features otel`.",
+    ),
+    Setting::new(
+        "telemetry.otlp_headers",
+        Kind::Text,
+        Default::Unset,
+        "authorization=Bearer example",
+        "Headers of each request to the collector: `name=value`, several with commas between them.",
+    )
+    .secret(),
+    Setting::new(
+        "telemetry.service_name",
+        Kind::Text,
+        Default::Value("ezpds"),
+        "pds-europe",
+        "What this server is called in traces.",
+    ),
+    Setting::new(
+        "telemetry.sample_percent",
+        Kind::Integer,
+        Default::Value("100"),
+        "10",
+        "Of how many requests in a hundred there is a trace. What an incoming `traceparent` says of it does not count.",
     ),
     Setting::new(
         "notices.mail_to",

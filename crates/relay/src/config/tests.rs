@@ -125,6 +125,9 @@ fn every_setting_is_read_from_every_source_and_shown() {
         chosen
     };
     for setting in SETTINGS {
+        if setting.path == "telemetry.otlp_endpoint" && !cfg!(feature = "otel") {
+            continue;
+        }
         let value = example(setting);
         let others = companions(setting.path);
         let other_flags: Vec<_> = others.iter().map(|(path, value)| flag(path, value)).collect();
@@ -334,6 +337,16 @@ fn mail_comes_as_parts_or_as_a_url() {
         Keep one of the two forms: mail.url, or host, port, user, password and tls.
     mail.from is not set, though there is a mail server
         Write the sender, such as "pds@example.com".
+    "#);
+}
+
+#[test]
+#[cfg(not(feature = "otel"))]
+fn a_program_without_opentelemetry_says_so() {
+    let text = mistakes(PUBLIC, &[], &[flag("telemetry.otlp_endpoint", "http://127.0.0.1:4318")]);
+    insta::assert_snapshot!(text, @r#"
+    --set telemetry.otlp_endpoint = "http://127.0.0.1:4318" is set, but this program was built without OpenTelemetry
+        Remove it, or use a program that was built with `cargo build --release --features otel`.
     "#);
 }
 

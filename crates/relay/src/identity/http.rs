@@ -193,6 +193,23 @@ pub struct Reply {
 }
 
 impl HttpClient {
+    /// Makes a client for one service that the operator configured, before there is a server.
+    #[cfg(feature = "otel")]
+    #[expect(clippy::disallowed_methods, reason = "this is the file that the lint points to")]
+    pub(crate) fn for_operator(extra_roots: &[CertificateDer<'static>], timeout: Duration) -> Result<Self, ClientError> {
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls_config(extra_roots)?)
+            .user_agent(USER_AGENT)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .referer(false)
+            .connect_timeout(timeout)
+            .pool_max_idle_per_host(1)
+            .build()
+            .map_err(ClientError::Setup)?;
+        Ok(Self { client, protect: false, timeout })
+    }
+
     /// Begins a request, for callers that stream; it has a limit on connecting and on silence, but none on the whole.
     ///
     /// # Errors

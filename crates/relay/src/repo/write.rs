@@ -8,6 +8,7 @@ use bytes::Bytes;
 use common::{Cid, Clock, Datetime, Did, Tid};
 use crypto::SigningKey;
 use repo_engine::{Key, TreeError, UnsignedCommit};
+use tracing::Instrument as _;
 
 use super::handle::{RepoHandle, RepoHandles, RepoState};
 use super::nodes::NodeCache;
@@ -18,6 +19,7 @@ use crate::firehose::frames;
 use crate::secrets::Secrets;
 use crate::store::account::Status;
 use crate::store::{AccountId, BatchTx, Db, StoreError, WriteFailed, account, blob, repo};
+use crate::telemetry::spans;
 
 /// A record that was checked and encoded.
 #[derive(Clone, Debug)]
@@ -209,7 +211,7 @@ impl Repos {
     ) -> Result<Option<CommitMeta>, WriteError> {
         let handle = self.handles.get(grant.account(), grant.did());
         let (pending, meta) = {
-            let mut slot = handle.state.lock().await;
+            let mut slot = handle.state.lock().instrument(spans::step("wait for the repo")).await;
             let permit = self.db.reserve_write()?;
             let prepared = self
                 .db
@@ -226,6 +228,7 @@ impl Repos {
                         swap_commit,
                     })
                 })
+                .instrument(spans::step("prepare the commit"))
                 .await?;
             let Some(prepared) = prepared else { return Ok(None) };
             // From here to the end of the block there is no await.
@@ -241,7 +244,7 @@ impl Repos {
             );
             (pending, meta)
         };
-        pending.await?;
+        pending.instrument(spans::step("make the commit durable")).await?;
         Ok(Some(meta))
     }
 

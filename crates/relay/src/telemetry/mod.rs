@@ -8,6 +8,9 @@ pub(crate) mod log;
 mod metrics;
 mod process;
 mod requests;
+pub(crate) mod spans;
+#[cfg(feature = "otel")]
+pub(crate) mod traces;
 
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicU64;

@@ -8,6 +8,7 @@ use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
+use tracing::Instrument as _;
 
 use super::failure::{Failure, MAX_ERROR_BYTES, Refusal};
 use super::stream::{self, CutShort};
@@ -18,6 +19,7 @@ use crate::error::XrpcError;
 use crate::identity::fetch::FetchError;
 use crate::state::App;
 use crate::store::account::{self, Account};
+use crate::telemetry::spans;
 
 /// How long the token of a call is good for.
 const TOKEN_SECONDS: i64 = 60;
@@ -99,6 +101,7 @@ pub(crate) async fn send(app: &App, call: Call<'_>) -> Result<Answer, Failure> {
         }
         ended
     };
+    let span = spans::call(call.nsid, &call.method, &url);
     let response = tokio::select! {
         biased;
         ended = sent_and_waited => return Err(match ended {
@@ -106,8 +109,9 @@ pub(crate) async fn send(app: &App, call: Call<'_>) -> Result<Answer, Failure> {
             Some(CutShort::Broken) => XrpcError::invalid_request("The request body could not be read").into(),
             None => XrpcError::new(StatusCode::GATEWAY_TIMEOUT, "UpstreamTimeout", "Upstream service did not answer in time").into(),
         }),
-        response = client.send(request) => response.map_err(|err| unreachable(&err))?,
+        response = client.send(request).instrument(span.clone()) => response.map_err(|err| unreachable(&err))?,
     };
+    spans::answered(&span, response.status());
     if response.status().is_success() {
         return Answer::new(response, bounds);
     }
