@@ -20,7 +20,7 @@ def setUpModule():
 class Server:
     """A server that its operator starts on a host."""
 
-    def __init__(self, host, name, more=""):
+    def __init__(self, host, name):
         self.host, self.name = host, name
         self.folder = tempfile.TemporaryDirectory()
         self.config = pathlib.Path(self.folder.name) / "relay.toml"
@@ -42,7 +42,9 @@ class Server:
             appview_did = "did:web:appview.example.net"
             [accounts]
             invite_required = false
-            {more}
+            [backup]
+            to = "{self.folder.name}/backups"
+            passphrase = "to be kept elsewhere"
         """)
         self.start()
 
@@ -60,6 +62,16 @@ class Server:
     def doctor(self):
         """What the doctor finds."""
         return json.loads(self.relay("doctor", "--json", check=False))
+
+    def becomes_well(self):
+        """Waits until the doctor finds nothing; the first backup and its drill take a moment."""
+        bad = []
+
+        def is_well():
+            bad[:] = [finding for finding in self.doctor() if finding["outcome"] not in ("good", "notice")]
+            return not bad
+
+        until(is_well, 60, lambda: json.dumps(bad, indent=1) + self.program.output())
 
     def end(self):
         self.program.end()
@@ -121,8 +133,7 @@ class OnAServerWithPublicAddresses(unittest.TestCase):
         net.crawler.says(f"/xrpc/com.atproto.sync.requestCrawl {self.NAME}")
 
     def test_the_doctor_finds_it_well(self):
-        bad = [finding for finding in self.server.doctor() if finding["outcome"] not in ("good", "notice")]
-        self.assertEqual(bad, [])
+        self.server.becomes_well()
 
 
 class BehindAHomeRouter(unittest.TestCase):
@@ -143,8 +154,7 @@ class BehindAHomeRouter(unittest.TestCase):
         self.assertIn("cannot call itself", found["tls.certificate"]["sentence"])
         self.assertEqual(found["tls.certificate"]["outcome"], "warning")
         net.lead_home_back()
-        bad = [finding for finding in server.doctor() if finding["outcome"] not in ("good", "notice")]
-        self.assertEqual(bad, [])
+        server.becomes_well()
 
 
 if __name__ == "__main__":

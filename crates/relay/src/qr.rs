@@ -69,6 +69,9 @@ mod tests {
         assert!(svg.path.contains(&format!("M{},4h", svg.size - 5)));
         let lines: Vec<&str> = terminal.lines().collect();
         assert!(lines[0].contains("107m") && lines.iter().all(|line| line.ends_with("\x1b[0m")));
+        let width = lines[0].chars().count() - "\x1b[30;107m\x1b[0m".len();
+        assert!(lines.iter().all(|line| line.chars().count() == lines[0].chars().count()));
+        assert_eq!(lines.len(), width.div_ceil(2));
         assert!(Svg::of(&"x".repeat(4000)).is_err());
     }
 }

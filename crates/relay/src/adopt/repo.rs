@@ -4,11 +4,12 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use common::{Cid, Codec, Did, Tid, Value, blob_ref, cbor};
+use common::{Cid, Codec, Did, Tid};
 use crypto::VerifyingKey;
 use repo_engine::{Builder, Commit, CommitError, Key, Node, NodeStore, Step, TreeError, Walk};
 use rusqlite::{Connection, OptionalExtension as _};
 
+use crate::repo::blobs_of;
 use crate::store::{AccountId, BatchTx, StoreError, blob, record, repo};
 
 /// What is wrong with a repo.
@@ -192,19 +193,6 @@ fn listed(conn: &Connection, did: &Did, path: &str) -> rusqlite::Result<Option<L
     let mut statement = conn.prepare_cached("SELECT cid, repoRev, takedownRef FROM record WHERE uri = ?1")?;
     let row = |row: &rusqlite::Row<'_>| Ok(Listed { cid: row.get(0)?, rev: row.get(1)?, takedown_ref: row.get(2)? });
     statement.query_row([format!("at://{did}/{path}")], row).optional()
-}
-
-/// Reads a record's block, and returns the blobs that it names.
-fn blobs_of(block: &[u8]) -> Result<Vec<Cid>, String> {
-    match cbor::decode(block) {
-        Ok(record @ Value::Map(_)) => {
-            let mut blobs = blob_ref::named_blobs(&record);
-            blobs.retain(|cid| cid.codec() == Codec::Raw);
-            Ok(blobs)
-        }
-        Ok(_) => Err("it is not a map".to_owned()),
-        Err(err) => Err(err.to_string()),
-    }
 }
 
 /// Looks at a repo without keeping it.

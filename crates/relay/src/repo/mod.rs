@@ -26,7 +26,7 @@ mod snapshot;
 mod write;
 
 pub(crate) use export::{Export, export};
-pub(crate) use import::{ImportError, Imports, StagingError};
+pub(crate) use import::{ImportError, Imports, StagingError, blobs_of};
 pub(crate) use rebuild::{NewHead, RebuildError, Rebuilt};
 pub(crate) use snapshot::{RepoSnapshot, SnapshotError};
 pub(crate) use write::{CommitMeta, FirstCommit, Record, Repos, Swap, Write, WriteError};

@@ -7,7 +7,6 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use common::Clock as _;
-use qrcodegen::{QrCode, QrCodeEcc};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -106,33 +105,13 @@ fn text(words: &Words, link: &str) -> String {
             .expect("a String takes all text");
     }
     if words.qr {
-        text.push_str(&qr(link).unwrap_or_default());
+        // One that is too long for it is there to be copied.
+        write!(text, "\n{}", crate::qr::in_terminal(link).unwrap_or_default()).expect("a String takes all text");
     }
     if words.again {
         text.push_str("\nEnter makes a new link, Ctrl-C ends; `relay setup` asks here in the terminal instead.\n");
     }
     text
-}
-
-/// Draws a QR code of half blocks, dark on light whatever the terminal's colours are.
-fn qr(text: &str) -> Option<String> {
-    const QUIET: i32 = 2;
-    let code = QrCode::encode_text(text, QrCodeEcc::Low).ok()?;
-    let dark = |x: i32, y: i32| code.get_module(x, y);
-    let mut drawn = String::from("\n");
-    for y in (-QUIET..code.size() + QUIET).step_by(2) {
-        drawn.push_str("\u{1b}[30;107m");
-        for x in -QUIET..code.size() + QUIET {
-            drawn.push(match (dark(x, y), dark(x, y + 1)) {
-                (true, true) => '█',
-                (true, false) => '▀',
-                (false, true) => '▄',
-                (false, false) => ' ',
-            });
-        }
-        drawn.push_str("\u{1b}[0m\n");
-    }
-    Some(drawn)
 }
 
 /// Opens the person's browser; a machine without one has the link in the terminal.
@@ -189,14 +168,5 @@ mod tests {
         assert!(default_bind(true).ip().is_unspecified());
         let env = vec![("RELAY_SERVER_BIND".to_owned(), "0.0.0.0:3000, [::]:3000".to_owned())];
         assert_eq!(given_bind(&env), Some("0.0.0.0:3000".parse().unwrap()));
-    }
-
-    #[test]
-    fn the_qr_code_is_square() {
-        let drawn = qr("http://localhost:2583/setup?token=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").unwrap();
-        let lines: Vec<usize> = drawn.lines().skip(1).map(|line| line.chars().count()).collect();
-        assert!(lines.windows(2).all(|pair| pair[0] == pair[1]), "{lines:?}");
-        let width = lines[0] - "\u{1b}[30;107m".len() - "\u{1b}[0m".len();
-        assert_eq!(lines.len(), width.div_ceil(2));
     }
 }

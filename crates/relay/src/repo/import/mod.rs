@@ -263,7 +263,7 @@ fn bad_record(path: &str, reason: &dyn std::fmt::Display) -> ImportError {
 }
 
 /// Reads a record's block, and returns the blobs that it names.
-fn blobs_of(block: &[u8]) -> Result<Vec<Cid>, String> {
+pub(crate) fn blobs_of(block: &[u8]) -> Result<Vec<Cid>, String> {
     match cbor::decode(block) {
         Ok(record @ Value::Map(_)) => {
             let mut blobs = blob_ref::named_blobs(&record);
