@@ -94,15 +94,20 @@ let
     "low ports need a capability" = (unit full).AmbientCapabilities == [ "CAP_NET_BIND_SERVICE" ];
     "another data folder is writable" = (unit full).ReadWritePaths == [ "/srv/pds" ];
     "folders for backups are writable" =
-      (unit (lib.recursiveUpdate full {
-        settings.backup = {
-          to = [
-            "/mnt/backup"
-            "s3://bucket/pds"
-          ];
-          passphrase_file = "/run/secrets/backup";
-        };
-      })).ReadWritePaths == [
+      (unit (
+        full
+        // {
+          settings = full.settings // {
+            backup = {
+              to = [
+                "/mnt/backup"
+                "s3://bucket/pds"
+              ];
+              passphrase_file = "/run/secrets/backup";
+            };
+          };
+        }
+      )).ReadWritePaths == [
         "/srv/pds"
         "-/mnt/backup"
       ];
