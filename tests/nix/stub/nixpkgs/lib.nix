@@ -44,6 +44,7 @@ rec {
   mapAttrsToList = f: set: map (name: f name set.${name}) (attrNames set);
   optional = yes: value: if yes then [ value ] else [ ];
   optionalAttrs = yes: set: if yes then set else { };
+  toList = value: if builtins.isList value then value else [ value ];
   last = list: elemAt list (length list - 1);
   splitString = separator: text: filter builtins.isString (split (escape separator) text);
   hasInfix = part: text: length (split (escape part) text) > 1;
