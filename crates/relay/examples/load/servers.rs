@@ -103,7 +103,10 @@ impl Pds {
                 ("PDS_RATE_LIMITS_ENABLED", "false"),
             ])
             .envs([("PDS_DISABLE_SSRF_PROTECTION", "true"), ("PDS_ACCEPTING_REPO_IMPORTS", "true")])
-            .envs([("PDS_JWT_SECRET", "only for tests"), ("PDS_DPOP_SECRET", "0123456789abcdef0123456789abcdef")])
+            .envs([
+                ("PDS_JWT_SECRET", "only for tests"),
+                ("PDS_DPOP_SECRET", "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"),
+            ])
             .env("PDS_ADMIN_PASSWORD", "admin-password")
             .env("PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX", "07".repeat(32))
             .stdout(Stdio::null())
