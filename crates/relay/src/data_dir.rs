@@ -24,7 +24,7 @@ pub enum DataDirError {
 /// Name of the database in the folder.
 pub(crate) const DATABASE: &str = "relay.sqlite";
 /// Name of the file whose lock the process holds that has the folder.
-pub(crate) const LOCK: &str = "relay.lock";
+const LOCK: &str = "relay.lock";
 
 /// A data folder that this process has to itself, until it is dropped.
 #[derive(Debug)]
@@ -80,6 +80,17 @@ impl DataDir {
             }
             read => read,
         }
+    }
+}
+
+/// Whether a server has the data folder.
+pub(crate) fn is_taken(data_dir: &Path) -> bool {
+    if !data_dir.join(DATABASE).exists() {
+        return false;
+    }
+    match File::open(data_dir.join(LOCK)) {
+        Ok(lock) => matches!(lock.try_lock(), Err(fs::TryLockError::WouldBlock)),
+        Err(_) => false,
     }
 }
 

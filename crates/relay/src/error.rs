@@ -100,15 +100,21 @@ impl XrpcError {
 
     /// Returns what a log line of work without a client says: the name, the message and the causes.
     pub(crate) fn describe(&self) -> String {
-        let mut text = format!("{}: {}", self.error, self.message);
-        let mut cause = self.cause.as_deref().map(|cause| cause as &dyn std::error::Error);
-        while let Some(err) = cause {
-            text.push_str(": ");
-            text.push_str(&err.to_string());
-            cause = err.source();
-        }
-        text
+        let cause = self.cause.as_deref().map(|cause| format!(": {}", with_causes(cause))).unwrap_or_default();
+        format!("{}: {}{cause}", self.error, self.message)
     }
+}
+
+/// Writes an error with its causes in one line.
+pub(crate) fn with_causes(err: &dyn std::error::Error) -> String {
+    let mut text = err.to_string();
+    let mut cause = err.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
 }
 
 impl From<StoreError> for XrpcError {

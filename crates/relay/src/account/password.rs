@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use crate::work::blocking;
 use common::Did;
 use crypto::password::{self, PasswordError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -98,10 +99,7 @@ impl Passwords {
             let _held: (OwnedSemaphorePermit, OwnedSemaphorePermit) = (place, thread);
             work()
         };
-        match tokio::task::spawn_blocking(work).await {
-            Ok(done) => Ok(done),
-            Err(err) => std::panic::resume_unwind(err.into_panic()),
-        }
+        Ok(blocking(work).await)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::error::XrpcError;
 use crate::state::{App, AppState};
 use crate::store::account::{self, Account};
 use crate::store::reserved_key;
+use crate::work::detached;
 
 /// Whose key is to be changed.
 #[derive(Debug, Serialize, Deserialize)]
@@ -35,10 +36,7 @@ pub(crate) struct RotatedSigningKey {
 pub(crate) async fn rotate_signing_key(app: &AppState, account: Account) -> Result<RotatedSigningKey, XrpcError> {
     // In a task of its own, so that an operator who goes away does not leave it half done.
     let app = app.clone();
-    match tokio::spawn(async move { carry_out(&app, &account).await }).await {
-        Ok(done) => done,
-        Err(err) => std::panic::resume_unwind(err.into_panic()),
-    }
+    detached(async move { carry_out(&app, &account).await }).await
 }
 
 async fn carry_out(app: &App, account: &Account) -> Result<RotatedSigningKey, XrpcError> {

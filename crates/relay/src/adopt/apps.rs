@@ -17,7 +17,6 @@ use crate::store::oauth_session::OauthSession;
 
 /// Sessions of apps that an account may have, as elsewhere.
 pub(super) const MAX_APP_SESSIONS: usize = 500;
-const DAY_MILLIS: i64 = 24 * 3600 * 1000;
 
 #[derive(Deserialize)]
 struct Parameters {
@@ -80,11 +79,7 @@ fn read(
     let parameters: Parameters = serde_json::from_str(parameters).ok()?;
     let (key_thumbprint, refresh_token) = (parameters.dpop_jkt?, refresh_token?);
     let scope = parameters.scope?;
-    // As long as the sessions that begin here.
-    let expires_at = match &auth {
-        ClientAuth::None => created_at + 14 * DAY_MILLIS,
-        ClientAuth::PrivateKeyJwt { .. } => (refreshed_at + 90 * DAY_MILLIS).min(created_at + 730 * DAY_MILLIS),
-    };
+    let expires_at = auth.session_end(created_at, refreshed_at);
     let client = Client {
         is_loopback: client_id.starts_with("http://localhost"),
         id: client_id.to_owned(),

@@ -15,6 +15,7 @@ use super::report::{Report, Severity};
 use crate::state::App;
 use crate::store::blob::{self, NewBlob};
 use crate::store::{AccountId, BatchTx, StoreError};
+use crate::work::blocking;
 
 /// Rows that are read at a time.
 const PAGE: usize = 500;
@@ -148,15 +149,12 @@ async fn copy_one(folder: &Folder, app: &App, did: &Did, old: &OldBlob) -> Resul
     };
     let mut upload = app.blobs.begin(u64::MAX, Some(size))?;
     loop {
-        let read = tokio::task::spawn_blocking(move || {
+        let read = blocking(move || {
             let mut chunk = Vec::with_capacity(CHUNK_BYTES);
             let read = file.by_ref().take(CHUNK_BYTES as u64).read_to_end(&mut chunk);
             (file, read.map(|_| chunk))
         });
-        let (back, chunk) = match read.await {
-            Ok(read) => read,
-            Err(err) => std::panic::resume_unwind(err.into_panic()),
-        };
+        let (back, chunk) = read.await;
         file = back;
         match chunk {
             Ok(chunk) if chunk.is_empty() => break,

@@ -9,10 +9,11 @@ use rusqlite::{Connection, OpenFlags};
 use tokio_util::sync::CancellationToken;
 
 use super::restore::{self, Database};
-use super::{BLOBS, BackupError, Backups, CHUNKS, DrillReport, Opened, blocking};
+use super::{BLOBS, BackupError, Backups, CHUNKS, DrillReport, Opened};
 use crate::store::blob;
 use crate::verify;
 use crate::verify::finding::Severity;
+use crate::work::blocking;
 
 /// How long looking at repos may take, and fetching blobs.
 const BUDGET: Duration = Duration::from_secs(60);

@@ -48,6 +48,7 @@ use crate::blob::BlobStore;
 use crate::config::{self, BackupKeySource, BackupPlace, BackupTo};
 use crate::identity::http::ObjectStoreClient;
 use crate::store::Db;
+use crate::work::blocking;
 
 pub(crate) use announce::announce;
 pub(crate) use error::BackupError;
@@ -237,13 +238,5 @@ pub(crate) fn has_nothing_else(folder: &Path) -> bool {
     match std::fs::read_dir(folder) {
         Ok(mut entries) => entries.all(|entry| entry.is_ok_and(|entry| OURS.iter().any(|name| entry.file_name() == *name))),
         Err(err) => err.kind() == std::io::ErrorKind::NotFound,
-    }
-}
-
-/// Runs what computes or waits for the disk on a thread where it blocks nobody.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(err) => std::panic::resume_unwind(err.into_panic()),
     }
 }

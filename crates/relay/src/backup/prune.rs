@@ -5,8 +5,9 @@ use std::collections::{HashMap, HashSet};
 use data_encoding::HEXLOWER;
 
 use super::manifest::{self, Manifest};
-use super::{BLOBS, BackupError, Backups, CHUNKS, Opened, SEGMENTS, SNAPSHOTS, blocking, chunk_object, retention};
+use super::{BLOBS, BackupError, Backups, CHUNKS, Opened, SEGMENTS, SNAPSHOTS, chunk_object, retention};
 use crate::store::blob;
+use crate::work::blocking;
 
 const BLOBS_AT_A_TIME: usize = 5000;
 /// A list has 32 bytes for each blob; this is for 30 million.

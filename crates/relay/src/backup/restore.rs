@@ -18,9 +18,10 @@ use super::manifest::{self, Manifest};
 use super::segment::{self, Segment};
 use super::{
     AT_ONCE, BLOB_PART_BYTES, BackupError, BackupKey, CHUNK_BYTES, Opened, Place, SEGMENTS, announce, blob_object, blob_parts,
-    blocking, chunk_object, report,
+    chunk_object, report,
 };
 use crate::store::{StoreError, blob, meta};
+use crate::work::blocking;
 
 const BLOBS_AT_A_TIME: usize = 1000;
 /// Larger than what is sealed, by compression that does not help and by encryption.

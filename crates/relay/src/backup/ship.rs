@@ -10,9 +10,10 @@ use http_body_util::BodyExt as _;
 use serde::{Deserialize, Serialize};
 
 use super::segment::{self, Link};
-use super::{BLOB_PART_BYTES, BackupError, Backups, Opened, blob_object, blob_parts, blocking};
+use super::{BLOB_PART_BYTES, BackupError, Backups, Opened, blob_object, blob_parts};
 use crate::blob::BlobError;
 use crate::store::blob;
+use crate::work::blocking;
 
 /// A row of a blob is looked for from so long before the last look, since it has the time at which its transaction began.
 const OVERLAP_MILLIS: i64 = 60_000;

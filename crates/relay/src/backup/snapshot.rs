@@ -10,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::manifest::{self, Manifest};
 use super::ship::There;
-use super::{AT_ONCE, BLOBS, BackupError, BackupReport, Backups, CHUNK_BYTES, CHUNKS, Opened, blocking, chunk_object};
+use super::{AT_ONCE, BLOBS, BackupError, BackupReport, Backups, CHUNK_BYTES, CHUNKS, Opened, chunk_object};
 use crate::store::blob;
+use crate::work::blocking;
 
 const BLOBS_AT_A_TIME: usize = 1000;
 /// Missing blobs that a manifest names.

@@ -9,9 +9,10 @@ use bytes::Bytes;
 use common::Cid;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 
+use super::BlobError;
 use super::bucket::Bucket;
 use super::local::LocalFolder;
-use super::{BlobError, blocking};
+use crate::work::blocking;
 
 /// What is read at a time, and so what a download holds in memory; most images are one piece.
 const CHUNK: u64 = 256 << 10;

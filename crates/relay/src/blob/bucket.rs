@@ -24,13 +24,13 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use object_store::aws::AmazonS3;
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectStore as _, ObjectStoreExt as _};
-use sha2::{Digest as _, Sha256};
 
+use super::BlobError;
 use super::local::{LocalFolder, TempFile};
-use super::{BlobError, blocking};
 use crate::config::S3Place;
 use crate::identity::http::ObjectStoreClient;
 use crate::s3;
+use crate::work::blocking;
 
 /// Bytes that are sent at once; a larger blob is sent in so many parts.
 const PART: u64 = 8 << 20;
@@ -216,16 +216,9 @@ impl Bucket {
         let folder = self.0.folder.clone();
         let hashed = move || -> io::Result<_> {
             let Some(mut file) = folder.open_file(&digest)? else { return Ok(None) };
-            let mut hasher = Sha256::new();
-            let mut buffer = vec![0; 1 << 20];
-            loop {
-                match file.read(&mut buffer)? {
-                    0 => break,
-                    read => hasher.update(&buffer[..read]),
-                }
-            }
+            let found = crate::digest::sha256(&file)?;
             io::Seek::rewind(&mut file)?;
-            Ok(Some((file, hasher.finalize()[..] == digest[..])))
+            Ok(Some((file, found == digest)))
         };
         let Some((file, is_whole)) = blocking(hashed).await.map_err(BlobError::io("read"))? else { return Ok(true) };
         if !is_whole {

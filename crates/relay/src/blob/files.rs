@@ -12,6 +12,7 @@ use super::BlobError;
 use super::bucket::{Bucket, Incoming};
 use super::local::LocalFolder;
 use crate::config::Config;
+use crate::error::with_causes;
 use crate::identity::http::ObjectStoreClient;
 
 /// Blobs that are only read.
@@ -83,13 +84,7 @@ impl BlobFiles {
 
 #[expect(clippy::needless_pass_by_value, reason = "is given to map_err")]
 fn as_io(err: BlobError) -> io::Error {
-    let mut text = err.to_string();
-    let mut source = std::error::Error::source(&err);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    io::Error::other(text)
+    io::Error::other(with_causes(&err))
 }
 
 impl Read for Bytes {

@@ -58,6 +58,7 @@ use local::LocalFolder;
 
 use crate::config::S3Place;
 use crate::identity::http::ObjectStoreClient;
+use crate::work::{blocking, detached};
 
 /// Where the bytes of blobs are kept; cheap to clone.
 #[derive(Clone, Debug)]
@@ -276,20 +277,4 @@ impl BlobStore {
 /// Returns the file of a blob in the folder of blobs `dir`, for a restore.
 pub(crate) fn path_in(dir: &std::path::Path, cid: &Cid) -> PathBuf {
     local::path_in(dir, cid.digest())
-}
-
-/// Runs what must not be left half done when nobody waits for it any more.
-async fn detached<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
-    match tokio::spawn(work).await {
-        Ok(result) => result,
-        Err(err) => std::panic::resume_unwind(err.into_panic()),
-    }
-}
-
-/// Runs what waits for the disk on a thread where it blocks nobody.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(err) => std::panic::resume_unwind(err.into_panic()),
-    }
 }

@@ -5,7 +5,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::claims::{Claim, Claims};
 use super::local::TempFile;
-use super::{Backend, BlobError, BlobStore, blocking, detached, media_type};
+use super::{Backend, BlobError, BlobStore, media_type};
+use crate::work::{blocking, detached};
 
 /// What is gathered before it is hashed and written on another thread; most images are done in one step.
 const CHUNK: usize = 256 << 10;

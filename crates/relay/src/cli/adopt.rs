@@ -18,6 +18,7 @@ use super::{CliError, ConfigSourceArgs};
 use crate::adopt::{self, AdoptError, Correspondence, EnvFile, Folder, Report, Severity};
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::error::with_causes;
 use crate::state::AppState;
 
 /// The arguments of `relay adopt`.
@@ -221,12 +222,7 @@ fn write_config(file: &std::path::Path, settings: &Correspondence, config: &Conf
 
 impl From<AdoptError> for CliError {
     fn from(err: AdoptError) -> Self {
-        let mut problem = err.to_string();
-        let mut source = std::error::Error::source(&err);
-        while let Some(err) = source {
-            problem = format!("{problem}: {err}");
-            source = err.source();
-        }
+        let problem = with_causes(&err);
         Self::Failed { problem: format!("The adoption stopped: {problem}."), remedy: err.remedy().into() }
     }
 }

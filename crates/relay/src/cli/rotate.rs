@@ -11,6 +11,7 @@ use super::{CliError, ConfigSourceArgs};
 use crate::account::{self, RotateSigningKey, RotatedSigningKey};
 use crate::config::MasterKeySource;
 use crate::data_dir::read_master_key;
+use crate::error::with_causes;
 use crate::secrets::rotate::{self, RotateError};
 use crate::state::AppState;
 
@@ -143,12 +144,7 @@ async fn master_key(args: &MasterKeyArgs, env: Vec<(String, String)>) -> Result<
 
 impl From<RotateError> for CliError {
     fn from(err: RotateError) -> Self {
-        let mut problem = err.to_string();
-        let mut source = std::error::Error::source(&err);
-        while let Some(err) = source {
-            problem = format!("{problem}: {err}");
-            source = err.source();
-        }
+        let problem = with_causes(&err);
         Self::Failed {
             problem: format!("The master key was not changed: {problem}."),
             remedy: "Mend that and run it again; the server starts meanwhile, with the key that its secrets are sealed under."

@@ -16,9 +16,11 @@ use tokio_util::sync::CancellationToken;
 use super::{CliError, ConfigSourceArgs};
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::error::with_causes;
 use crate::store::account;
 use crate::verify::finding::{Finding, Severity};
 use crate::verify::{self, BlobCheck, DatabaseCheck, Options, Phase, Progress, Report, Silent, Source, SourceError};
+use crate::work::blocking;
 
 /// The arguments of `relay verify`.
 #[derive(Debug, Clone, Args)]
@@ -149,7 +151,7 @@ pub(super) async fn verify_folder(args: &VerifyArgs, config: &Config, stop: &Can
     let reading = config.clone();
     let (args, stop_reading, progress) = (args.clone(), stop.clone(), Arc::clone(&bar));
     let identities = !args.no_identities;
-    let read = tokio::task::spawn_blocking(move || -> Result<_, CliError> {
+    let read = blocking(move || -> Result<_, CliError> {
         let source = Source::open(&reading)?;
         let account = args.account.as_deref().map(|account| find(&source, account)).transpose()?;
         let options = Options {
@@ -169,10 +171,7 @@ pub(super) async fn verify_folder(args: &VerifyArgs, config: &Config, stop: &Can
         let expected = verify::identity::expected(source.conn(), source.master(), options.account.as_ref());
         Ok((report, expected))
     });
-    let (mut report, expected) = match read.await {
-        Ok(read) => read?,
-        Err(err) => std::panic::resume_unwind(err.into_panic()),
-    };
+    let (mut report, expected) = read.await?;
     // A list of accounts that cannot be read was reported above.
     if identities && let Ok(expected) = expected {
         let identity = crate::identity::open(config, Arc::new(SystemClock::default())).map_err(|err| CliError::Failed {
@@ -205,12 +204,7 @@ impl From<SourceError> for CliError {
             SourceError::Blobs(_) => "See the section [blobs] of the configuration.",
             SourceError::Store(_) => "Copy the data folder aside before anything else; then restore the newest backup.",
         };
-        let mut problem = err.to_string();
-        let mut source = std::error::Error::source(&err);
-        while let Some(err) = source {
-            problem = format!("{problem}: {err}");
-            source = err.source();
-        }
+        let problem = with_causes(&err);
         Self::Failed { problem: format!("The data folder cannot be read: {problem}."), remedy: remedy.into() }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use common::{Did, Handle};
 use serde::{Deserialize, Serialize};
 
+use crate::identity::address::is_global_unicast;
 use crate::status::CrawlerStatus;
 use crate::status::milestone::Outcome;
 use crate::tls::CertificateStatus;
@@ -93,6 +94,17 @@ pub(crate) struct Addresses {
     /// The one that packets to the world come from, by family.
     pub(crate) v4: Option<IpAddr>,
     pub(crate) v6: Option<IpAddr>,
+}
+
+impl Addresses {
+    pub(crate) fn all(&self) -> impl Iterator<Item = IpAddr> {
+        [self.v4, self.v6].into_iter().flatten()
+    }
+
+    /// Those that the world can call; none behind a router.
+    pub(crate) fn public(&self) -> impl Iterator<Item = IpAddr> {
+        self.all().filter(|address| is_global_unicast(*address))
+    }
 }
 
 /// What DNS servers say.

@@ -9,7 +9,6 @@ mod finding;
 mod fix;
 pub(crate) mod probe;
 
-pub(crate) use check::address::is_carrier_grade;
 #[cfg(test)]
 pub(crate) use facts::Authorities;
 pub(crate) use facts::{Addresses, DnsFacts, Facts, Inside, ServerFacts, Setup};

@@ -13,12 +13,18 @@ pub fn is_global_unicast(address: IpAddr) -> bool {
     }
 }
 
+/// Whether the customers of a provider share the address (RFC 6598).
+pub(crate) fn is_carrier_grade(address: Ipv4Addr) -> bool {
+    let [a, b, ..] = address.octets();
+    a == 100 && (64..128).contains(&b)
+}
+
 /// <https://www.iana.org/assignments/iana-ipv4-special-registry/>
 fn is_global_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
     let special = a == 0                                   // "this network"
         || a == 10                                         // private
-        || (a == 100 && (64..128).contains(&b))            // carrier-grade NAT
+        || is_carrier_grade(address)
         || a == 127                                        // loopback
         || (a == 169 && b == 254)                          // link-local, and the metadata services of clouds
         || (a == 172 && (16..32).contains(&b))             // private

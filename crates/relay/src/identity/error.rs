@@ -54,18 +54,6 @@ impl LookupError for ResolveError {
     }
 }
 
-/// Writes an error with its causes in one line.
-pub(crate) fn with_causes(err: &dyn std::error::Error) -> String {
-    let mut text = err.to_string();
-    let mut cause = err.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
-}
-
 impl From<FetchError> for ResolveError {
     fn from(err: FetchError) -> Self {
         Self::Fetch(err)

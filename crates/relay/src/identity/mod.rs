@@ -22,6 +22,5 @@ mod tests;
 
 pub use document::DidDocument;
 pub use error::ResolveError;
-pub(crate) use error::with_causes;
 pub use plc::{PlcClient, PlcClientError};
 pub use service::{Identity, IdentityInfo, open};

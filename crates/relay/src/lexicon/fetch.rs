@@ -9,6 +9,7 @@ use repo_engine::{Commit, Key, MemoryStore, car, verify_proof};
 use url::Url;
 
 use super::LexiconError;
+use crate::error::with_causes;
 use crate::identity::dns::Dns;
 use crate::identity::{DidDocument, Identity};
 use crate::store::{Db, StoreError, account, record};
@@ -133,7 +134,7 @@ fn read(did: Did, nsid: &Nsid, block: &[u8]) -> Result<Arc<Document>, LexiconErr
         cbor::decode(block).map_err(|err| err.to_string())?;
         let mut text = Vec::with_capacity(block.len() * 2);
         json::write_cbor(block, &mut text).map_err(|err| err.to_string())?;
-        let document = Document::parse(&text).map_err(|err| crate::identity::with_causes(&err))?;
+        let document = Document::parse(&text).map_err(|err| with_causes(&err))?;
         if document.id() == nsid { Ok(document) } else { Err(format!("its id is {}", document.id())) }
     };
     parsed().map(Arc::new).map_err(|reason| LexiconError::Invalid { did, nsid: nsid.clone(), reason })

@@ -71,9 +71,24 @@ pub(crate) enum ClientAuth {
     },
 }
 
+const DAY_MILLIS: i64 = 24 * 3600 * 1000;
+/// How long an app stays signed in that cannot prove who it is, whatever it does.
+const PUBLIC_SESSION_MILLIS: i64 = 14 * DAY_MILLIS;
+/// The same of one that can, and how long its refresh tokens last.
+const CONFIDENTIAL_SESSION_MILLIS: i64 = 730 * DAY_MILLIS;
+const CONFIDENTIAL_REFRESH_MILLIS: i64 = 90 * DAY_MILLIS;
+
 impl ClientAuth {
     pub(crate) const fn is_confidential(&self) -> bool {
         matches!(self, Self::PrivateKeyJwt { .. })
+    }
+
+    /// Returns when a session ends that began and was last refreshed at these times, all in milliseconds since 1970.
+    pub(crate) fn session_end(&self, began: i64, refreshed: i64) -> i64 {
+        match self {
+            Self::None => began + PUBLIC_SESSION_MILLIS,
+            Self::PrivateKeyJwt { .. } => (refreshed + CONFIDENTIAL_REFRESH_MILLIS).min(began + CONFIDENTIAL_SESSION_MILLIS),
+        }
     }
 }
 

@@ -1,7 +1,5 @@
 //! What the directory answers when it does not do what it was asked.
 
-use std::error::Error;
-
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::http::StatusCode;
@@ -13,6 +11,7 @@ use serde::Serialize;
 
 use super::store::PlcStoreError;
 use super::submit::SubmitError;
+use crate::error::with_causes;
 
 /// Why a request fails.
 #[derive(Debug, thiserror::Error)]
@@ -76,16 +75,4 @@ impl IntoResponse for Failure {
         };
         (status, Json(Body { message })).into_response()
     }
-}
-
-/// Returns an error's text and those of its causes.
-fn with_causes(err: &dyn Error) -> String {
-    let mut text = err.to_string();
-    let mut source = err.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -57,7 +57,7 @@ impl Names {
 
     /// Judges what DNS servers say.
     pub(crate) fn of(host: &str, facts: &DnsFacts, own: &Addresses) -> Self {
-        let public: Vec<IpAddr> = [own.v4, own.v6].into_iter().flatten().filter(|ip| is_global_unicast(*ip)).collect();
+        let public: Vec<IpAddr> = own.public().collect();
         let names = [host.to_owned(), format!("*.{host}")];
         let row = |name: &String, kind, value| Row { name: name.clone(), kind, value };
         let kind = |ip: &IpAddr| if ip.is_ipv4() { "A" } else { "AAAA" };

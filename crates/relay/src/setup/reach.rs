@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Config;
 use crate::doctor::probe::{addresses, server};
-use crate::doctor::{Addresses, ServerFacts, is_carrier_grade};
-use crate::identity::address::is_global_unicast;
+use crate::doctor::{Addresses, ServerFacts};
+use crate::identity::address::{is_carrier_grade, is_global_unicast};
 
 /// How a port of this machine is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,13 +76,12 @@ fn port_state(facts: ServerFacts) -> PortState {
 }
 
 fn locate(own: &Addresses) -> Location {
-    let own: Vec<IpAddr> = [own.v4, own.v6].into_iter().flatten().collect();
-    if let Some(public) = own.iter().find(|ip| is_global_unicast(**ip)) {
-        return Location::Public(*public);
+    if let Some(public) = own.public().next() {
+        return Location::Public(public);
     }
-    match own.first() {
-        Some(IpAddr::V4(v4)) if is_carrier_grade(*v4) => Location::CarrierGrade(IpAddr::V4(*v4)),
-        Some(address) => Location::BehindRouter(*address),
+    match own.all().next() {
+        Some(IpAddr::V4(v4)) if is_carrier_grade(v4) => Location::CarrierGrade(IpAddr::V4(v4)),
+        Some(address) => Location::BehindRouter(address),
         None => Location::Offline,
     }
 }

@@ -180,7 +180,7 @@ impl Setup {
     /// Returns the addresses that the world could reach this machine by; behind a router that tells, the router's.
     async fn addresses(&self) -> Addresses {
         let own = probe::addresses::look();
-        if [own.v4, own.v6].into_iter().flatten().any(is_global_unicast) {
+        if own.public().next().is_some() {
             return own;
         }
         match self.router_address().await {

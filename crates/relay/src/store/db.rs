@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::writer::{self, Publish, Writer};
 use super::{BatchTx, StoreError, WriteFailed, WritePermit, WriterStats, migrate};
+use crate::work::blocking;
 
 /// When the operating system is asked to make a commit durable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -125,10 +126,7 @@ impl Db {
         E: From<StoreError> + Send + 'static,
     {
         let reader = self.long.get().await?;
-        match tokio::task::spawn_blocking(move || read(&reader)).await {
-            Ok(result) => result,
-            Err(err) => std::panic::resume_unwind(err.into_panic()),
-        }
+        blocking(move || read(&reader)).await
     }
 
     /// Returns a connection for a long read that the caller drives itself on a blocking thread.

@@ -7,6 +7,7 @@ use crate::state::AppState;
 use crate::status::milestone::{self, Failure, Milestone};
 use crate::verify::finding::Severity;
 use crate::verify::{self, BlobCheck, DatabaseCheck, Options, Silent, Source};
+use crate::work::blocking;
 
 /// Findings that are logged one by one.
 const LOGGED: usize = 20;
@@ -32,13 +33,9 @@ pub(super) async fn run_once(app: AppState) -> Result<usize, XrpcError> {
         ..Options::default()
     };
     // Over a connection of its own: one of the pool would be missed by exports for as long as this takes.
-    let verified = tokio::task::spawn_blocking(move || {
-        Source::open(&reading.config).map(|source| verify::run(&source.subject(), &options, &Silent))
-    });
-    let report = match verified.await {
-        Ok(report) => report.map_err(XrpcError::internal)?,
-        Err(err) => std::panic::resume_unwind(err.into_panic()),
-    };
+    let verified =
+        blocking(move || Source::open(&reading.config).map(|source| verify::run(&source.subject(), &options, &Silent)));
+    let report = verified.await.map_err(XrpcError::internal)?;
     if app.stop.is_cancelled() {
         return Ok(0);
     }

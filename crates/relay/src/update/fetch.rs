@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::{Method, StatusCode, header};
-use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::index::{Index, Program};
 use super::{ReleaseKey, UpdateError};
 use crate::config::Config;
+use crate::digest;
 use crate::identity::http::HttpClient;
 
 const MAX_INDEX_BYTES: u64 = 1 << 20;
@@ -90,8 +90,7 @@ impl Releases {
         let whole = folder.join(format!(".{}-{}", &program.sha256[..16], program.file));
         if !(whole.exists() && hash(&whole).is_ok_and(|found| found == program.sha256)) {
             let part = whole.with_extension("part");
-            let got = self.download(program, &part).await;
-            got?;
+            self.download(program, &part).await?;
             if hash(&part).map_err(failed("what was fetched cannot be read from", &part))? != program.sha256 {
                 // The next attempt is not to go on from what is wrong.
                 drop(fs::remove_file(&part));
@@ -193,16 +192,8 @@ fn interrupted(url: &Url, err: &reqwest::Error) -> UpdateError {
 }
 
 /// Returns the SHA-256 of a file in hexadecimal digits.
-pub(super) fn hash(path: &Path) -> io::Result<String> {
-    let mut hasher = Sha256::new();
-    let mut file = File::open(path)?;
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(data_encoding::HEXLOWER.encode(&hasher.finalize())),
-            read => hasher.update(&buffer[..read]),
-        }
-    }
+fn hash(path: &Path) -> io::Result<String> {
+    digest::sha256(File::open(path)?).map(|digest| data_encoding::HEXLOWER.encode(&digest))
 }
 
 /// Returns the newest release; `None` where it is not configured where they are.

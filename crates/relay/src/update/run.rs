@@ -16,7 +16,7 @@ use super::rehearsal;
 use super::watch::{self, Patience};
 use super::{ReleaseKey, UpdateError, installed};
 use crate::control::ControlClient;
-use crate::data_dir::DATABASE;
+use crate::data_dir::{self, DATABASE};
 use crate::service::{self, Manager, Scope, Step};
 use crate::telemetry::disk;
 
@@ -88,7 +88,7 @@ impl Updater<'_> {
             None
         };
         let mut note = Note { from: self.here.clone(), to: to.clone(), kept_at: self.clock.millis(), schema, finished: false };
-        let ran = watch::is_taken(&self.data_dir);
+        let ran = data_dir::is_taken(&self.data_dir);
         if ran && self.back_up {
             (self.say)("Making a backup.");
             self.ask("/backup").await.map_err(UpdateError::Backup)?;
@@ -147,7 +147,7 @@ impl Updater<'_> {
         if note.changes_data() && !data {
             return Err(UpdateError::DataTooNew { from: note.from });
         }
-        let ran = watch::is_taken(&self.data_dir);
+        let ran = data_dir::is_taken(&self.data_dir);
         let _deaf = hold_signals();
         self.stop(ran).await?;
         kept.put_program_back()?;
@@ -221,7 +221,7 @@ impl Updater<'_> {
     /// Checks that what runs can be stopped and started, and is what is replaced.
     fn check_service(&self, program: &Path) -> Result<(), UpdateError> {
         let Some(Service { manager, scope }) = &self.service else {
-            if watch::is_taken(&self.data_dir) {
+            if data_dir::is_taken(&self.data_dir) {
                 return Err(UpdateError::NoService { data_dir: self.data_dir.clone() });
             }
             return Ok(());
@@ -231,7 +231,7 @@ impl Updater<'_> {
             return Err(UpdateError::OtherProgram { program: program.to_owned() });
         }
         // Else it would be stopped, and nobody would see to it that it comes back.
-        if service::is_running(&said) && !watch::is_taken(&self.data_dir) {
+        if service::is_running(&said) && !data_dir::is_taken(&self.data_dir) {
             return Err(UpdateError::OtherFolder { data_dir: self.data_dir.clone() });
         }
         Ok(())
@@ -260,7 +260,7 @@ impl Updater<'_> {
             if runs { Step::Run(stop).carry_out()? } else { Step::Try(stop).carry_out()? }
         }
         let begun = Instant::now();
-        while watch::is_taken(&self.data_dir) {
+        while data_dir::is_taken(&self.data_dir) {
             if begun.elapsed() > STOP_PATIENCE {
                 return Err(UpdateError::StillRuns { data_dir: self.data_dir.clone() });
             }

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use http::Method;
 
 use crate::control::ControlClient;
-use crate::data_dir::{DATABASE, LOCK};
 use crate::status::Health;
 
 /// How long a server is watched.
@@ -74,15 +73,4 @@ fn complaint(health: &Health) -> String {
     let bad = health.checks.iter().filter(|check| check.required && !check.ok);
     let named = bad.map(|check| format!("{} ({})", check.name, check.message.as_deref().unwrap_or("no reason given")));
     format!("these fail: {}", named.collect::<Vec<_>>().join(", "))
-}
-
-/// Whether a server has the data folder.
-pub(super) fn is_taken(data_dir: &Path) -> bool {
-    if !data_dir.join(DATABASE).exists() {
-        return false;
-    }
-    match std::fs::File::open(data_dir.join(LOCK)) {
-        Ok(lock) => matches!(lock.try_lock(), Err(std::fs::TryLockError::WouldBlock)),
-        Err(_) => false,
-    }
 }

@@ -4,7 +4,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::finding::Kind;
-use super::{DatabaseCheck, Phase, Run, causes};
+use super::{DatabaseCheck, Phase, Run};
+use crate::error::with_causes;
 use crate::store::StoreError;
 
 /// Lines of SQLite's complaint that are reported.
@@ -73,5 +74,5 @@ fn failed(run: &mut Run<'_>, what: &str, err: rusqlite::Error) {
         return;
     }
     let err = StoreError::from(err);
-    run.find(Kind::DatabaseDamaged, None, format!("{what} failed: {}.", causes(&err)));
+    run.find(Kind::DatabaseDamaged, None, format!("{what} failed: {}.", with_causes(&err)));
 }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::finding::{Finding, Kind};
 use super::{Phase, Progress, Report};
+use crate::error::with_causes;
 use crate::identity::{Identity, ResolveError};
 use crate::secrets::{ROTATION_KEY, signing_key_context};
 use crate::store::StoreError;
@@ -97,7 +98,7 @@ async fn one(identity: &Identity, public_url: &str, rotation_key: Option<&str>, 
             return findings;
         }
         Err(err) => {
-            find(Kind::DidUnresolved, format!("The DID could not be looked up: {}.", super::causes(&err)));
+            find(Kind::DidUnresolved, format!("The DID could not be looked up: {}.", with_causes(&err)));
             return findings;
         }
     };
@@ -122,7 +123,7 @@ async fn one(identity: &Identity, public_url: &str, rotation_key: Option<&str>, 
         match identity.plc().data(did).await {
             Ok(data) if data.rotation_keys.iter().any(|key| key == rotation_key) => {}
             Ok(_) => find(Kind::DidRotationKey, "The server's rotation key is not among those of the DID.".to_owned()),
-            Err(err) => find(Kind::DidUnresolved, format!("The PLC directory could not be asked: {}.", super::causes(&err))),
+            Err(err) => find(Kind::DidUnresolved, format!("The PLC directory could not be asked: {}.", with_causes(&err))),
         }
     }
     findings

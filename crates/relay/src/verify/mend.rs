@@ -11,7 +11,7 @@ use tokio::io::AsyncReadExt as _;
 use url::Url;
 
 use crate::blob::{self, BlobError, RegisterError, Upload};
-use crate::error::XrpcError;
+use crate::error::{XrpcError, with_causes};
 use crate::identity::fetch::FetchError;
 use crate::repo::{NewHead, RebuildError, Rebuilt};
 use crate::state::{App, EVIDENCE};
@@ -78,7 +78,7 @@ impl From<RebuildError> for XrpcError {
             RebuildError::Gone => Self::bad_request("AccountNotFound", message),
             RebuildError::Path(_) | RebuildError::OtherTree => Self::invalid_request(message),
             RebuildError::Evidence { .. } | RebuildError::Folder { .. } | RebuildError::Key(_) => {
-                Self::invalid_request(super::causes(&err))
+                Self::invalid_request(with_causes(&err))
             }
             RebuildError::Store(err) => err.into(),
             RebuildError::Write(err) => err.into(),
@@ -99,7 +99,7 @@ pub(crate) async fn fetch_blob(app: &App, input: FetchBlob) -> Result<u64, XrpcE
     let FetchBlob { cid, from, .. } = input;
     // What was accepted once may be larger than what is accepted today.
     let upload = app.blobs.begin(u64::MAX, None)?;
-    let bad = |err: FetchBlobError| XrpcError::invalid_request(super::causes(&err));
+    let bad = |err: FetchBlobError| XrpcError::invalid_request(with_causes(&err));
     let (upload, digest) = if from.starts_with("http://") || from.starts_with("https://") {
         download(app, upload, &account.did, cid, &from).await.map_err(bad)?
     } else {

@@ -29,6 +29,7 @@ use self::pace::Pace;
 pub(crate) use self::report::{BlobCheck, DatabaseCheck, Options, Phase, Progress, Report, Silent};
 pub(crate) use self::source::{Source, SourceError};
 use crate::blob::BlobFiles;
+use crate::error::with_causes;
 use crate::store::StoreError;
 
 /// What is verified.
@@ -95,7 +96,7 @@ impl Run<'_> {
             StoreError::Corrupt { .. } if account.is_some() => Kind::TreeUnreadable,
             _ => Kind::DatabaseDamaged,
         };
-        self.find(kind, account, format!("{what} could not be read: {}.", causes(err)));
+        self.find(kind, account, format!("{what} could not be read: {}.", with_causes(err)));
     }
 
     fn begin(&mut self, phase: Phase, total: u64) {
@@ -137,16 +138,4 @@ fn digest_of(seed: u64) -> [u8; 32] {
     let mut digest = [0; 32];
     digest[..8].copy_from_slice(&shuffled(seed, 0).to_be_bytes());
     digest
-}
-
-/// Returns an error with its causes, on one line.
-fn causes(err: &dyn std::error::Error) -> String {
-    let mut text = err.to_string();
-    let mut source = err.source();
-    while let Some(err) = source {
-        text.push_str(": ");
-        text.push_str(&err.to_string());
-        source = err.source();
-    }
-    text
 }

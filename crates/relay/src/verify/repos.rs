@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, Rows, params};
 
 use super::finding::Kind;
 use super::{Phase, Run};
+use crate::error::with_causes;
 use crate::repo::fresh::Fresh;
 use crate::secrets::signing_key_context;
 use crate::store::backlink::{self, Backlink};
@@ -72,7 +73,7 @@ fn one(run: &mut Run<'_>, id: AccountId) {
     };
     head(run, &did, &repo, &sealed);
     let fresh = Fresh::decode(&repo.fresh_nodes).unwrap_or_else(|err| {
-        let sentence = format!("The tree nodes beside the head are damaged: {}.", super::causes(&err));
+        let sentence = format!("The tree nodes beside the head are damaged: {}.", with_causes(&err));
         run.find(Kind::TreeNodeDamaged, Some(&did), sentence);
         Fresh::default()
     });

@@ -1,18 +1,17 @@
 //! `ip.address`: whether this machine can be reached from outside at all.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use crate::doctor::facts::Facts;
 use crate::doctor::finding::Finding;
-use crate::identity::address::is_global_unicast;
+use crate::identity::address::is_carrier_grade;
 
 pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
     const ID: &str = "ip.address";
     if facts.setup.local {
         return;
     }
-    let own = [facts.addresses.v4, facts.addresses.v6];
-    let shown: Vec<String> = own.iter().flatten().map(ToString::to_string).collect();
+    let shown: Vec<String> = facts.addresses.all().map(|address| address.to_string()).collect();
     findings.push(match facts.addresses.v4 {
         _ if shown.is_empty() => Finding::error(
             ID,
@@ -24,7 +23,7 @@ pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
             format!("The address {v4} is shared among customers of the provider, so nobody can call this machine by it."),
             "Ask the provider for a public IPv4 address or for IPv6, or put a small rented server or a tunnel in front.",
         ),
-        _ if own.iter().flatten().any(|address| is_global_unicast(*address)) => {
+        _ if facts.addresses.public().next().is_some() => {
             Finding::good(ID, format!("This machine has a public address ({}).", shown.join(", ")))
         }
         _ => Finding::notice(
@@ -33,10 +32,4 @@ pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
             "The router has to pass ports 443 and 80 on to it (\"port forwarding\").",
         ),
     });
-}
-
-/// RFC 6598.
-pub(crate) fn is_carrier_grade(address: Ipv4Addr) -> bool {
-    let [first, second, ..] = address.octets();
-    first == 100 && second & 0xc0 == 64
 }

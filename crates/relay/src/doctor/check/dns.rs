@@ -125,8 +125,7 @@ fn host(facts: &Facts, dns: &DnsFacts) -> Finding {
     addresses.dedup();
     let shown = shown(&addresses);
     // Only an address that is public itself can be compared; behind a router or a proxy others answer for this machine.
-    let own = [facts.addresses.v4, facts.addresses.v6];
-    let wrong = own.into_iter().flatten().filter(|own| is_global_unicast(*own)).find(|own| {
+    let wrong = facts.addresses.public().find(|own| {
         let same_family = |address: &&IpAddr| address.is_ipv4() == own.is_ipv4();
         addresses.iter().filter(same_family).count() > 0 && !addresses.contains(own)
     });
@@ -162,11 +161,8 @@ fn wildcards(facts: &Facts, dns: &DnsFacts, findings: &mut Vec<Finding>) {
 
 /// The rows to write at the DNS provider.
 fn row(name: &str, addresses: &Addresses) -> String {
-    let public = |address: Option<IpAddr>| address.filter(|address| is_global_unicast(*address));
-    let rows: Vec<String> = [("A", public(addresses.v4)), ("AAAA", public(addresses.v6))]
-        .into_iter()
-        .filter_map(|(kind, address)| Some(format!("`{name}. {kind} {}`", address?)))
-        .collect();
+    let kind = |address: &IpAddr| if address.is_ipv4() { "A" } else { "AAAA" };
+    let rows: Vec<String> = addresses.public().map(|address| format!("`{name}. {} {address}`", kind(&address))).collect();
     if rows.is_empty() {
         return format!("At your DNS provider, write `{name}. A` with the public address of your network.");
     }

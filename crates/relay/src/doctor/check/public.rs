@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use crate::doctor::facts::{CertificateSeen, Facts, Public};
 use crate::doctor::finding::Finding;
 use crate::doctor::stands;
-use crate::identity::address::is_global_unicast;
 
 const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
 /// Certificates of a month and a half are renewed with at least two weeks left.
@@ -73,9 +72,8 @@ fn addresses(facts: &Facts, public: &Public, findings: &mut Vec<Finding>) {
 
 /// Whether the name leads to this very machine, and to no proxy.
 fn is_own(facts: &Facts) -> bool {
-    let own = [facts.addresses.v4, facts.addresses.v6];
-    let called = facts.public.iter().flat_map(|public| &public.addresses);
-    called.into_iter().any(|(address, _)| own.contains(&Some(*address)))
+    let mut called = facts.public.iter().flat_map(|public| &public.addresses);
+    called.any(|(address, _)| facts.addresses.all().any(|own| own == *address))
 }
 
 fn challenge(facts: &Facts, answer: &Result<(), String>) -> Finding {
@@ -169,8 +167,7 @@ fn certificate(facts: &Facts, public: &Public) -> Option<Finding> {
 
 /// Whether this machine is behind a router, and has a certificate that the authority gave for its name after it had called it.
 fn is_seen_from_outside(facts: &Facts) -> bool {
-    let own = [facts.addresses.v4, facts.addresses.v6];
-    let behind_router = !own.iter().flatten().any(|address| is_global_unicast(*address));
+    let behind_router = facts.addresses.public().next().is_none();
     let certificates = facts.inside.iter().flat_map(|inside| &inside.certificates);
     let mut ours = certificates.filter(|certificate| certificate.name == facts.setup.host);
     behind_router && ours.any(|certificate| certificate.not_after.is_some_and(|end| end > facts.now_millis))

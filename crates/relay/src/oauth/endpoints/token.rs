@@ -25,12 +25,6 @@ use crate::store::BatchTx;
 use crate::store::account::{self, Account, Status};
 use crate::store::oauth_session::{self, OauthSession};
 
-const DAY_MILLIS: i64 = 24 * 3600 * 1000;
-/// How long an app stays signed in that cannot prove who it is, whatever it does.
-const PUBLIC_SESSION_MILLIS: i64 = 14 * DAY_MILLIS;
-/// The same of one that can, and how long its refresh tokens last.
-const CONFIDENTIAL_SESSION_MILLIS: i64 = 730 * DAY_MILLIS;
-const CONFIDENTIAL_REFRESH_MILLIS: i64 = 90 * DAY_MILLIS;
 /// How long after it was replaced a refresh token is taken for one that its own app sends again.
 const RACE_MILLIS: i64 = 2 * 60 * 1000;
 
@@ -114,7 +108,7 @@ async fn redeem(app: &App, headers: &HeaderMap, form: &OauthForm) -> Result<Resp
             };
             session.key_thumbprint = Some(sender.key_thumbprint);
             session.refreshed_at = now;
-            session.expires_at = ends_at(&session, now);
+            session.expires_at = session.request.auth.session_end(session.created_at, now);
             oauth_session::renew(tx, &session)?;
             Ok(Ok((session, account)))
         })
@@ -170,7 +164,7 @@ async fn refresh(app: &App, headers: &HeaderMap, form: &OauthForm) -> Result<Res
                 session.refresh_count += 1;
                 session.refreshed_at = now;
                 session.expanded_scope = expanded_scope;
-                session.expires_at = ends_at(&session, now);
+                session.expires_at = session.request.auth.session_end(session.created_at, now);
                 oauth_session::renew(tx, &session)?;
                 return Ok(Ok((session, account)));
             }
@@ -202,15 +196,6 @@ fn owner(tx: &BatchTx<'_>, session: &OauthSession) -> Result<Result<Account, &'s
         Status::Takendown | Status::Suspended => Err("The account has been taken down"),
         Status::Active | Status::Deactivated => Ok(account),
     })
-}
-
-/// Returns when a session ends that is refreshed now.
-fn ends_at(session: &OauthSession, now: i64) -> i64 {
-    if session.request.auth.is_confidential() {
-        (now + CONFIDENTIAL_REFRESH_MILLIS).min(session.created_at + CONFIDENTIAL_SESSION_MILLIS)
-    } else {
-        session.created_at + PUBLIC_SESSION_MILLIS
-    }
 }
 
 fn tokens(app: &App, session: &OauthSession, account: &Account) -> Result<Response, OauthError> {

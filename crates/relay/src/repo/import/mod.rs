@@ -51,6 +51,7 @@ use crate::identity::{PlcClientError, ResolveError};
 use crate::secrets::SecretError;
 use crate::state::App;
 use crate::store::{AccountId, BatchTx, StoreError, WriteFailed, account, blob, record, repo};
+use crate::work::{blocking, joined};
 
 /// Imports under way at once; each may fill a file as large as the largest import.
 const AT_ONCE: usize = 4;
@@ -144,7 +145,7 @@ impl Imports {
         let sent = tokio::time::timeout(WHOLE, send(body, chunks, limit)).await.map_err(|_| ImportError::Stalled);
         let receiver = joined(laid_down.await)?;
         sent??;
-        let staged = joined(tokio::task::spawn_blocking(move || receiver.finish()).await)?;
+        let staged = blocking(move || receiver.finish()).await?;
         Ok(Received { staged: Arc::new(staged), place })
     }
 }
@@ -163,13 +164,6 @@ async fn send(mut body: Body, chunks: mpsc::Sender<Bytes>, limit: u64) -> Result
         if chunks.send(bytes).await.is_err() {
             return Ok(());
         }
-    }
-}
-
-fn joined<T, E>(result: Result<Result<T, E>, tokio::task::JoinError>) -> Result<T, E> {
-    match result {
-        Ok(result) => result,
-        Err(err) => std::panic::resume_unwind(err.into_panic()),
     }
 }
 
@@ -197,7 +191,7 @@ impl Received {
         }
         check_signature(app, grant, &commit).await?;
         let (staged, folder, data) = (self.staged, app.imports.folder.clone(), commit.data);
-        let sorted = joined(tokio::task::spawn_blocking(move || check_tree(&staged, data, &folder)).await)?;
+        let sorted = blocking(move || check_tree(&staged, data, &folder)).await?;
         Ok(Checked { rev: commit.rev, data: commit.data, sorted, _place: self.place })
     }
 }
