@@ -20,6 +20,7 @@
 mod account;
 mod adopt;
 mod auth;
+mod background;
 mod backup;
 mod blob;
 pub mod cli;
@@ -32,6 +33,7 @@ mod digest;
 mod doctor;
 mod error;
 mod extract;
+mod file_limit;
 mod firehose;
 mod gateway;
 pub mod identity;

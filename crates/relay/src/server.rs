@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use crate::file_limit;
 use crate::state::{AppState, StartError};
 use crate::tls::Acceptor;
 
@@ -71,7 +72,7 @@ impl Server {
         let redirect = crate::tls::redirect::router(app.clone());
         let tls = app.tls.acceptor(&app.config);
         let (connections, listeners) = (TaskTracker::new(), TaskTracker::new());
-        let limit = Arc::new(Semaphore::new(app.config.server.max_connections));
+        let limit = Arc::new(Semaphore::new(file_limit::connections(app.config.server.max_connections)));
         let mut addresses = Vec::new();
         let plain = bound.plain.into_iter().map(|listener| (listener, &router, None));
         let https = bound.https.into_iter().map(|listener| (listener, &router, tls.clone()));

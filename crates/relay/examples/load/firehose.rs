@@ -1,7 +1,7 @@
 //! A reader of the firehose that checks what it gets.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::{Cid, Value, cbor};
 use futures_util::StreamExt as _;
@@ -15,7 +15,9 @@ use crate::{Result, ensure};
 /// How much of what it gets a reader looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Depth {
-    /// That frames come; for the speed of the server.
+    /// That frames come.
+    Nothing,
+    /// That `seq` grows, found without decoding; for the speed of the server.
     Count,
     /// `seq` and the operations.
     Order,
@@ -31,6 +33,9 @@ pub(crate) struct Reader {
     /// Root of the tree and rev of each repo.
     repos: HashMap<String, (Cid, String)>,
     pub(crate) events: u64,
+    /// How many of them are commits, and a number that tells one order of commits from another.
+    pub(crate) commits: u64,
+    pub(crate) order: u64,
     pub(crate) bytes: u64,
     /// When each record's event came, by `did/path`, and its CID.
     pub(crate) seen: HashMap<String, (Instant, String)>,
@@ -41,7 +46,17 @@ impl Reader {
         let cursor = cursor.map(|cursor| format!("?cursor={cursor}")).unwrap_or_default();
         let url = format!("{}/xrpc/com.atproto.sync.subscribeRepos{cursor}", base.replace("http://", "ws://"));
         let (socket, _) = tokio_tungstenite::connect_async(url).await?;
-        Ok(Self { socket, depth, last_seq: 0, repos: HashMap::new(), events: 0, bytes: 0, seen: HashMap::new() })
+        Ok(Self {
+            socket,
+            depth,
+            last_seq: 0,
+            repos: HashMap::new(),
+            events: 0,
+            commits: 0,
+            order: 0,
+            bytes: 0,
+            seen: HashMap::new(),
+        })
     }
 
     /// Takes the next frame, and returns its bytes.
@@ -51,11 +66,44 @@ impl Reader {
             let Message::Binary(frame) = message else { continue };
             self.events += 1;
             self.bytes += frame.len() as u64;
-            if self.depth != Depth::Count {
-                self.check(&frame)?;
+            match self.depth {
+                Depth::Nothing => {}
+                Depth::Count => self.glance(&frame)?,
+                Depth::Order | Depth::Whole => self.check(&frame)?,
             }
             return Ok(frame);
         }
+    }
+
+    /// Takes frames until the commit that made the record `rkey`, that one included.
+    pub(crate) async fn until(&mut self, rkey: &str) -> Result<()> {
+        loop {
+            let frame = tokio::time::timeout(Duration::from_secs(20), self.next()).await??;
+            if names(&frame, rkey) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Forgets what was counted, but not where it is.
+    pub(crate) fn count_anew(&mut self) {
+        (self.events, self.commits, self.order, self.bytes) = (0, 0, 0, 0);
+        self.seen.clear();
+    }
+
+    fn glance(&mut self, frame: &[u8]) -> Result<()> {
+        let Some(seq) = seq_at_a_glance(frame) else { return Ok(()) };
+        ensure(seq > self.last_seq, || format!("seq {seq} after {}", self.last_seq))?;
+        self.last_seq = seq;
+        if find(&frame[..frame.len().min(24)], b"#commit").is_some() {
+            self.count_commit(seq);
+        }
+        Ok(())
+    }
+
+    fn count_commit(&mut self, seq: i64) {
+        self.commits += 1;
+        self.order = self.order.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(seq.cast_unsigned());
     }
 
     fn check(&mut self, frame: &[u8]) -> Result<()> {
@@ -73,13 +121,19 @@ impl Reader {
         if kind != "#commit" {
             return Ok(());
         }
+        self.count_commit(seq);
         let text = |field: &str| body.get(field).and_then(Value::as_str).unwrap_or_default();
         let repo = text("repo");
         let ops = body.get("ops").and_then(Value::as_array).ok_or("a #commit without ops")?;
         let ops: Vec<Op> = ops.iter().map(op).collect::<Result<_>>()?;
         for op in &ops {
             let cid = op.action.cid().map(|cid| cid.to_string()).unwrap_or_default();
-            self.seen.insert(format!("{repo}/{}", op.key.as_str()), (Instant::now(), cid));
+            let path = format!("{repo}/{}", op.key.as_str());
+            ensure(
+                self.depth != Depth::Whole || !self.seen.contains_key(&path) || !matches!(op.action, Action::Create { .. }),
+                || format!("{path} was created twice"),
+            )?;
+            self.seen.insert(path, (Instant::now(), cid));
         }
         if self.depth == Depth::Order {
             return Ok(());
@@ -101,6 +155,26 @@ impl Reader {
         }
         self.repos.insert(repo.to_owned(), (commit.data, text("rev").to_owned()));
         Ok(())
+    }
+}
+
+/// Whether a commit of few operations is about the record `rkey`. The operations stand before the rest.
+pub(crate) fn names(frame: &[u8], rkey: &str) -> bool {
+    frame.len() < 20_000 && find(&frame[..frame.len().min(250)], rkey.as_bytes()).is_some()
+}
+
+fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    bytes.windows(part.len()).position(|window| window == part)
+}
+
+/// Finds the `seq` of a frame where its encoding puts it: near the front, for keys sort by length, but behind `ops`.
+fn seq_at_a_glance(frame: &[u8]) -> Option<i64> {
+    let rest = &frame[find(frame, b"\x63seq")? + 4..];
+    let wide = |bytes: &[u8]| bytes.iter().fold(0_i64, |sum, &byte| sum << 8 | i64::from(byte));
+    match rest.split_first()? {
+        (&small @ 0..=23, _) => Some(i64::from(small)),
+        (&head @ 0x18..=0x1b, rest) => rest.get(..1 << (head - 0x18)).map(wide),
+        _ => None,
     }
 }
 

@@ -6,7 +6,10 @@
 
 mod client;
 mod crash;
+mod fairness;
 mod firehose;
+mod idle;
+mod many;
 mod report;
 mod scenarios;
 mod servers;
@@ -52,6 +55,17 @@ struct Args {
     /// Subscribers of the fan-out
     #[arg(long, default_value_t = 200)]
     subscribers: usize,
+    /// Only look what one who takes all that he can get does to the others (--only picks disturbers; 10 seconds each are enough)
+    #[arg(long)]
+    fairness: bool,
+    /// Only look how the server bears so many accounts; --records each, in the folder --data, which they stay in
+    #[arg(long, requires = "data")]
+    many: Option<usize>,
+    #[arg(long, default_value_t = 100)]
+    records: usize,
+    /// Only look how the server bears so many open connections that say nothing, and a tenth as many subscribers
+    #[arg(long)]
+    idle: Option<usize>,
     /// Kill the program with signal 9 in the middle of writes so many times, and look whether anything is lost
     #[arg(long, default_value_t = 3)]
     kills: usize,
@@ -62,8 +76,15 @@ async fn main() -> Result<()> {
     let args = Args::parse();
     let temporary = tempfile::Builder::new().prefix("load-").tempdir()?;
     let data = args.data.clone().unwrap_or_else(|| temporary.path().to_owned());
+    let limit = Duration::from_secs(args.seconds);
+    if let Some(accounts) = args.many {
+        return write_out(&args, &many::run(&args.relay, &data, accounts, args.records, limit).await?);
+    }
     let mut servers = vec![Pds::relay(&args.relay, &data.join("relay")).await?];
-    if let Some(official) = &args.official {
+    if let Some(official) = &args.official
+        && !args.fairness
+        && args.idle.is_none()
+    {
         let plc = servers[0].plc.clone();
         servers.push(Pds::official(official, &data.join("official"), &plc).await?);
     }
@@ -74,13 +95,19 @@ async fn main() -> Result<()> {
         report.note(server.kind, "idle_mib", json!(server.rss_mib()));
         server.prepare(20).await?;
     }
+    if args.fairness {
+        let besides = fairness::run(&servers[0], &args.only, limit).await?;
+        return write_out(&args, &json!(besides.iter().map(fairness::Beside::json).collect::<Vec<_>>()));
+    }
+    if let Some(connections) = args.idle {
+        return write_out(&args, &idle::run(&servers[0], connections, limit).await?);
+    }
     for scenario in SCENARIOS {
         if !args.only.is_empty() && !args.only.iter().any(|only| scenario.name.starts_with(only.as_str())) {
             continue;
         }
         for _ in 0..args.rounds {
             for server in &servers {
-                let limit = Duration::from_secs(args.seconds);
                 match scenarios::run(scenario, server, limit, args.subscribers).await {
                     Ok(measured) => report.add(scenario.name, server.kind, measured),
                     Err(err) => report.failed(scenario.name, server.kind, &err.to_string()),
@@ -106,10 +133,15 @@ async fn main() -> Result<()> {
         }
     }
     report.print();
-    if let Some(out) = &args.out {
-        std::fs::write(out, serde_json::to_vec_pretty(&report.json())?)?;
-    }
+    write_out(&args, &report.json())?;
     if report.has_failures() { Err("something failed; see above".into()) } else { Ok(()) }
+}
+
+fn write_out(args: &Args, results: &serde_json::Value) -> Result<()> {
+    match &args.out {
+        Some(out) => Ok(std::fs::write(out, serde_json::to_vec_pretty(results)?)?),
+        None => Ok(()),
+    }
 }
 
 /// Returns an error with this text unless the condition holds.

@@ -30,19 +30,24 @@ impl Measured {
     }
 
     fn quantile_ms(&self, part: f64) -> f64 {
-        let mut sorted = self.latencies.clone();
-        sorted.sort_unstable();
-        let at = ((sorted.len() as f64 * part).ceil() as usize).clamp(1, sorted.len().max(1)) - 1;
-        sorted.get(at).map_or(0.0, |&micros| micros as f64 / 1000.0)
+        quantile_ms(&self.latencies, part)
     }
 
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         json!({
             "count": self.count, "unit": self.unit, "seconds": self.elapsed.as_secs_f64(), "per_second": self.rate(),
             "server_cpu_us_each": self.cpu_us(), "p50_ms": self.quantile_ms(0.5), "p99_ms": self.quantile_ms(0.99),
             "rss_mib": self.rss_mib,
         })
     }
+}
+
+/// Returns the time, in milliseconds, within which this part of `latencies` lies, which are in microseconds.
+pub(crate) fn quantile_ms(latencies: &[u64], part: f64) -> f64 {
+    let mut sorted = latencies.to_vec();
+    sorted.sort_unstable();
+    let at = ((sorted.len() as f64 * part).ceil() as usize).clamp(1, sorted.len().max(1)) - 1;
+    sorted.get(at).map_or(0.0, |&micros| micros as f64 / 1000.0)
 }
 
 /// Everything that a run found out.

@@ -12,7 +12,7 @@ use repo_engine::{Builder, Key, UnsignedCommit, car};
 use serde_json::json;
 
 use crate::client::Client;
-use crate::firehose::{Depth, Reader};
+use crate::firehose::{self, Depth, Reader};
 use crate::report::Measured;
 use crate::servers::Pds;
 use crate::user::{self, PASSWORD, POST, User};
@@ -100,7 +100,7 @@ pub(crate) async fn run(scenario: &Scenario, pds: &Pds, limit: Duration, subscri
 }
 
 /// Runs `request` over `connections` until the time is up; it returns what it counts for.
-async fn drive(
+pub(crate) async fn drive(
     pds: &Pds,
     connections: usize,
     limit: Duration,
@@ -235,13 +235,8 @@ async fn import_repo(pds: &Pds, limit: Duration) -> Result<Measured> {
     let mut measured = Measured { unit: "records", ..Measured::default() };
     while measured.latencies.is_empty() || begun.elapsed() < limit && measured.latencies.len() < 10 {
         let mut client = pds.client();
-        let (key, did) = move_account(pds).await?;
-        let handle = format!("m{:x}.test", user::unique() & 0xff_ffff_ffff);
-        let token = user::service_token(&key, &did, &pds.service_did, "com.atproto.server.createAccount");
-        let body = json!({ "did": did, "handle": handle, "email": format!("{handle}@example.com"), "password": PASSWORD });
-        let made = client.call("com.atproto.server.createAccount", Some(&format!("Bearer {token}")), &body).await?;
-        let user = User::of(&made)?;
-        let archive = archive(&did, &key, RECORDS)?;
+        let (user, key) = moving_user(pds).await?;
+        let archive = archive(&user.did, &key, RECORDS)?;
         let (cpu, asked) = (pds.cpu(), Instant::now());
         let path = "/xrpc/com.atproto.repo.importRepo";
         client.send(Method::POST, path, Some(&user.auth), "application/vnd.ipld.car", archive.into()).await?;
@@ -255,6 +250,16 @@ async fn import_repo(pds: &Pds, limit: Duration) -> Result<Measured> {
     }
     measured.rss_mib = pds.rss_mib();
     Ok(measured)
+}
+
+/// Makes an account that moves here, and returns it with the key of its DID.
+pub(crate) async fn moving_user(pds: &Pds) -> Result<(User, SigningKey)> {
+    let (key, did) = move_account(pds).await?;
+    let handle = format!("m{:x}.test", user::unique() & 0xff_ffff_ffff);
+    let token = user::service_token(&key, &did, &pds.service_did, "com.atproto.server.createAccount");
+    let body = json!({ "did": did, "handle": handle, "email": format!("{handle}@example.com"), "password": PASSWORD });
+    let made = pds.client().call("com.atproto.server.createAccount", Some(&format!("Bearer {token}")), &body).await?;
+    Ok((User::of(&made)?, key))
 }
 
 /// Makes a DID whose account is elsewhere, and returns it with its key.
@@ -279,7 +284,7 @@ async fn move_account(pds: &Pds) -> Result<(SigningKey, String)> {
 }
 
 /// Returns a signed repo as a CAR.
-fn archive(did: &str, key: &SigningKey, count: usize) -> Result<Vec<u8>> {
+pub(crate) fn archive(did: &str, key: &SigningKey, count: usize) -> Result<Vec<u8>> {
     let mut blocks: Vec<(Cid, Vec<u8>)> = Vec::with_capacity(2 * count);
     let mut nodes = Vec::new();
     let mut builder = Builder::new(|cid, _, block| {
@@ -308,10 +313,10 @@ fn archive(did: &str, key: &SigningKey, count: usize) -> Result<Vec<u8>> {
 const BLOB_BYTES: usize = 200_000;
 
 /// Returns bytes that no other blob has.
-fn noise() -> Vec<u8> {
+pub(crate) fn noise(bytes: usize) -> Vec<u8> {
     let mut state = user::unique() | 1;
-    let mut out = Vec::with_capacity(BLOB_BYTES);
-    while out.len() < BLOB_BYTES {
+    let mut out = Vec::with_capacity(bytes);
+    while out.len() < bytes {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
@@ -321,7 +326,7 @@ fn noise() -> Vec<u8> {
 }
 
 async fn upload(client: &mut Client, user: &User) -> Result<serde_json::Value> {
-    let bytes = noise();
+    let bytes = noise(BLOB_BYTES);
     let own = Cid::raw(&bytes).to_string();
     let path = "/xrpc/com.atproto.repo.uploadBlob";
     let answer = client.send(Method::POST, path, Some(&user.auth), "application/octet-stream", bytes.into()).await?;
@@ -430,59 +435,89 @@ async fn live_reader(pds: &Pds, depth: Depth) -> Result<Reader> {
     Err("the firehose stayed silent".into())
 }
 
-/// Many readers while four connections write flat out; the first reader checks everything.
+/// Many readers while four connections write flat out. Each reader gets every commit between two marks once and in one order, and
+/// the first one checks what is in them.
 async fn fan_out(pds: &Pds, limit: Duration, subscribers: usize) -> Result<Measured> {
     let mut readers = Vec::new();
     for n in 0..subscribers {
         readers.push(Reader::connect(&pds.base, None, if n == 0 { Depth::Whole } else { Depth::Count }).await?);
     }
-    // A first event shows that all of them are live.
-    pds.users[0].create_post(&mut pds.client()).await?;
-    tokio::time::sleep(Duration::from_millis(1500)).await;
-    pds.users[0].create_post(&mut pds.client()).await?;
-    for reader in &mut readers {
-        tokio::time::timeout(Duration::from_secs(10), reader.next()).await??;
-        while tokio::time::timeout(Duration::from_millis(1), reader.next()).await.is_ok() {}
-    }
-    let (last, writing) = (RefCell::new(Vec::new()), Cell::new(true));
-    let (cpu, begun) = (pds.cpu(), Instant::now());
-    let wrote = Cell::new(0_u64);
+    mark_live(pds, &mut readers).await?;
+    let (paths, cpu, begun) = (RefCell::new(Vec::new()), pds.cpu(), Instant::now());
+    let (says, said) = tokio::sync::watch::channel(None);
     let writers = async {
-        let done = drive(pds, 4, limit, "events", async |client, n| {
+        let written = drive(pds, 4, limit, "events", async |client, n| {
             let user = &pds.users[n % pds.users.len()];
             let (rkey, _) = user.create_post(client).await?;
-            wrote.set(wrote.get() + 1);
-            last.borrow_mut().push(format!("{}/{POST}/{rkey}", user.did));
+            paths.borrow_mut().push(format!("{}/{POST}/{rkey}", user.did));
             Ok(1.0)
         })
-        .await;
-        writing.set(false);
-        done
+        .await?;
+        let (rkey, _) = pds.users[0].create_post(&mut pds.client()).await?;
+        says.send_replace(Some(rkey));
+        Result::Ok(written)
     };
-    let reading = futures_util::future::join_all(readers.iter_mut().map(|reader| async {
-        let before = reader.events;
-        loop {
-            match tokio::time::timeout(Duration::from_millis(500), reader.next()).await {
-                Ok(frame) => drop(frame?),
-                Err(_) if !writing.get() => return Result::Ok((reader.events - before, Instant::now())),
-                Err(_) => {}
+    let reading = futures_util::future::join_all(readers.iter_mut().map(|reader| {
+        let mut said = said.clone();
+        async move {
+            let mut last: Option<bytes::Bytes> = None;
+            loop {
+                let mark = said.borrow().clone();
+                match mark {
+                    // The mark may have been read before its name was known.
+                    Some(mark) if last.as_ref().is_some_and(|frame| firehose::names(frame, &mark)) => {
+                        return Result::Ok(Instant::now());
+                    }
+                    Some(mark) => {
+                        reader.until(&mark).await?;
+                        return Result::Ok(Instant::now());
+                    }
+                    None => tokio::select! {
+                        frame = reader.next() => last = Some(frame?),
+                        changed = said.changed() => changed?,
+                    },
+                }
             }
         }
     }));
     let (written, read) = futures_util::future::join(writers, reading).await;
     let latencies = written?.latencies;
-    let (mut delivered, mut end) = (0, begun);
-    for (n, one) in read.into_iter().enumerate() {
-        let (events, at) = one?;
-        ensure(events == wrote.get(), || format!("reader {n} got {events} of {} events", wrote.get()))?;
-        delivered += events;
-        end = end.max(at);
+    let mut end = begun;
+    for at in read {
+        end = end.max(at?);
     }
-    ensure(last.borrow().iter().all(|path| readers[0].seen.contains_key(path)), || "an event is missing".into())?;
-    // The last half second was the wait for more.
-    let elapsed = (end - begun).saturating_sub(Duration::from_millis(500));
-    let cpu = pds.cpu().saturating_sub(cpu);
-    Ok(Measured { count: delivered as f64, unit: "deliveries", elapsed, cpu, latencies, rss_mib: pds.rss_mib() })
+    let paths = paths.into_inner();
+    let first = &readers[0];
+    for (n, reader) in readers.iter().enumerate() {
+        ensure(reader.commits == paths.len() as u64 + 1, || {
+            format!("reader {n} got {} of {} commits", reader.commits - 1, paths.len())
+        })?;
+        ensure(reader.order == first.order, || format!("reader {n} got another order than the first"))?;
+    }
+    ensure(paths.iter().all(|path| first.seen.contains_key(path)), || "an event is missing".into())?;
+    let (elapsed, cpu) = (end - begun, pds.cpu().saturating_sub(cpu));
+    let count = (paths.len() * readers.len()) as f64;
+    Ok(Measured { count, unit: "deliveries", elapsed, cpu, latencies, rss_mib: pds.rss_mib() })
+}
+
+/// Brings readers to the same place: they are live, and all that was before has been read.
+async fn mark_live(pds: &Pds, readers: &mut [Reader]) -> Result<()> {
+    let mut client = pds.client();
+    for reader in readers.iter_mut() {
+        // A server may take a while to see a new consumer, who gets nothing of what is written until then.
+        let mut attempts = 0;
+        while tokio::time::timeout(Duration::from_millis(1500), reader.next()).await.is_err() {
+            attempts += 1;
+            ensure(attempts < 20, || "the firehose stayed silent".into())?;
+            pds.users[0].create_post(&mut client).await?;
+        }
+    }
+    let (rkey, _) = pds.users[0].create_post(&mut client).await?;
+    for reader in readers {
+        reader.until(&rkey).await?;
+        reader.count_anew();
+    }
+    Ok(())
 }
 
 /// Everything that is stored, from the beginning. The frames are counted while it is timed, and checked in a second pass.
@@ -493,8 +528,7 @@ async fn replay(pds: &Pds) -> Result<Measured> {
         let (cpu, begun) = (pds.cpu(), Instant::now());
         loop {
             let frame = tokio::time::timeout(Duration::from_secs(20), reader.next()).await??;
-            // The operation stands before the rest; the record's key is in it.
-            if frame.len() < 20_000 && frame[..frame.len().min(250)].windows(rkey.len()).any(|part| part == rkey.as_bytes()) {
+            if firehose::names(&frame, &rkey) {
                 return Result::Ok((reader.events, begun.elapsed(), pds.cpu().saturating_sub(cpu)));
             }
         }

@@ -1,11 +1,11 @@
 //! Hashing and checking passwords, a few at a time.
 //!
-//! A hash takes tens of milliseconds of a core and 19 MiB. So only some run at once, on threads of their own, only so many wait,
-//! and the rest are told to come back: however many sign in, writes go on.
+//! A hash takes tens of milliseconds of a core and 19 MiB. So only some run at once, on threads that give way to others, only so
+//! many wait, and the rest are told to come back: however many sign in, writes go on.
 
 use std::sync::{Arc, OnceLock};
 
-use crate::work::blocking;
+use crate::background::background;
 use common::Did;
 use crypto::password::{self, PasswordError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -99,7 +99,7 @@ impl Passwords {
             let _held: (OwnedSemaphorePermit, OwnedSemaphorePermit) = (place, thread);
             work()
         };
-        Ok(blocking(work).await)
+        Ok(background(work).await)
     }
 }
 

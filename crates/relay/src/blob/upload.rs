@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 use super::claims::{Claim, Claims};
 use super::local::TempFile;
 use super::{Backend, BlobError, BlobStore, media_type};
+use crate::background::background;
 use crate::work::{blocking, detached};
 
 /// What is gathered before it is hashed and written on another thread; most images are done in one step.
@@ -93,7 +94,7 @@ impl Upload {
     async fn flush(&mut self) -> Result<(), BlobError> {
         let mut work = self.work.take().expect("an upload is not used after an error");
         let mut buffer = std::mem::take(&mut self.buffer);
-        let done = blocking(move || {
+        let done = background(move || {
             work.take_in(&buffer)?;
             buffer.clear();
             Ok((work, buffer))
@@ -108,7 +109,7 @@ impl Upload {
     pub(crate) async fn finish(mut self) -> Result<Stored, BlobError> {
         let mut work = self.work.take().expect("an upload is not used after an error");
         let buffer = std::mem::take(&mut self.buffer);
-        let synced = blocking(move || {
+        let synced = background(move || {
             work.take_in(&buffer)?;
             work.sink.sync()?;
             Ok(work)

@@ -2,7 +2,7 @@
 //!
 //! A consumer has a position, the `seq` it was sent last, and is served from the ring while that covers the position, else from
 //! the store. So a slow consumer costs no memory: it reads from the store until it has caught up. One whose socket takes
-//! nothing for [`STALL`], or that falls out of the backfill window, is told `ConsumerTooSlow`.
+//! nothing for [`STALL`] is told `ConsumerTooSlow`, if it takes that within [`LAST_WORD`].
 
 use std::time::Duration;
 
@@ -17,6 +17,9 @@ use crate::store::{Db, StoreError, event};
 
 /// How long a socket may take nothing.
 const STALL: Duration = Duration::from_secs(30);
+/// How long a socket that took nothing has for the word that it was too slow: whoever reads on in that time learns why the
+/// events end. What is left to be sent by then is a few frames.
+const LAST_WORD: Duration = Duration::from_secs(30);
 /// How often a quiet consumer is pinged, so that proxies keep the connection and dead peers are found.
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// A peer that answered none of this many pings is gone.
@@ -63,7 +66,10 @@ pub(crate) async fn serve(mut socket: WebSocket, source: Source<'_>, cursor: Opt
         End::Gone => return,
         End::TooSlow => {
             let frame = frames::error("ConsumerTooSlow", "Stream consumer too slow");
-            drop(tokio::time::timeout(Duration::from_secs(1), socket.send(Message::Binary(frame.into()))).await);
+            let said = tokio::time::timeout(LAST_WORD, socket.send(Message::Binary(frame.into())));
+            if !matches!(stop.run_until_cancelled(said).await, Some(Ok(Ok(())))) {
+                return;
+            }
             (close_code::POLICY, "ConsumerTooSlow")
         }
         End::Shutdown => (close_code::AWAY, "the server restarts"),
@@ -117,8 +123,8 @@ async fn run(socket: &mut WebSocket, source: Source<'_>, cursor: Option<i64>, st
             }
             RingRead::Behind => {
                 let until = *latest.borrow_and_update();
-                let read = |conn: &_| event::list_after(conn, position, until, STORE_BYTES);
-                let events = source.db.read(read).await.map_err(End::Store)?;
+                let read = move |conn: &_| event::list_after(conn, position, until, STORE_BYTES);
+                let events = source.db.catch_up(read).await.map_err(End::Store)?;
                 if events.is_empty() {
                     // Nothing is stored in between: the ring has all that is left.
                     position = position.max(until);

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::prepare::commit_car;
 use super::snapshot::{RepoSnapshot, SnapshotError};
+use crate::background;
 use crate::store::{AccountId, Db, StoreError, record, repo, row};
 
 /// Bytes that are handed on at a time.
@@ -27,7 +28,7 @@ pub(crate) async fn export(db: &Db, account: AccountId, since: Option<Tid>) -> R
     let reader = db.long_reader().await?;
     let (out, export) = mpsc::channel(CHUNKS_AHEAD);
     let (begun, begins) = tokio::sync::oneshot::channel();
-    tokio::task::spawn_blocking(move || {
+    background::spawn(move || {
         let snapshot = reader.unchecked_transaction().map_err(StoreError::from).and_then(|tx| {
             // The transaction begins with its first read.
             RepoSnapshot::open(&reader, account).map(|snapshot| (tx, snapshot))

@@ -8,7 +8,7 @@ use common::{Cid, Did, Tid};
 use crypto::SigningKey;
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 use super::duplicates::PendingLink;
 use super::fresh::{Fresh, FreshNode};
@@ -16,6 +16,12 @@ use crate::store::AccountId;
 
 /// Repos whose head is kept in memory. One takes about 20 kB.
 const MAX_HANDLES: usize = 512;
+
+/// What one repo may have on its way to the store, in records, with [`COMMIT`] for each commit itself: so much the writer has
+/// stored in a few milliseconds, and that is how long one account can keep the others waiting, however fast it writes.
+const ROOM: usize = 256;
+/// What storing a commit costs beside its records, in records.
+const COMMIT: usize = 3;
 
 /// A repo that is, or lately was, written to.
 #[derive(Debug)]
@@ -28,6 +34,7 @@ pub(super) struct RepoHandle {
     failed_generation: AtomicU64,
     /// Number of the last commit that became durable, counted from 1 in each process.
     durable_ticket: AtomicU64,
+    room: Arc<Semaphore>,
 }
 
 /// The newest head of a repo, which may be on its way to the store.
@@ -50,7 +57,21 @@ pub(super) struct RepoState {
 
 impl RepoHandle {
     fn new(account: AccountId, did: Did) -> Self {
-        Self { account, did, state: Mutex::new(None), failed_generation: AtomicU64::new(0), durable_ticket: AtomicU64::new(0) }
+        Self {
+            account,
+            did,
+            state: Mutex::new(None),
+            failed_generation: AtomicU64::new(0),
+            durable_ticket: AtomicU64::new(0),
+            room: Arc::new(Semaphore::new(ROOM)),
+        }
+    }
+
+    /// Waits until what this repo has on its way to the store leaves room for a commit of so many records, and takes that. A
+    /// commit that is larger than all of the room takes all of it.
+    pub(super) async fn room(&self, records: usize) -> OwnedSemaphorePermit {
+        let wanted = (COMMIT + records).min(ROOM) as u32;
+        Arc::clone(&self.room).acquire_many_owned(wanted).await.expect("the room is never closed")
     }
 
     /// The generation that the next state read from the store has.
@@ -113,5 +134,35 @@ impl RepoHandles {
     /// Forgets a repo, whose account is gone.
     pub(super) fn remove(&self, account: AccountId) {
         self.cache.remove(&account);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    fn handle(account: i64) -> RepoHandle {
+        RepoHandle::new(AccountId(account), "did:plc:ewvi7nxzyoun6zhxrhs64oiz".parse().unwrap())
+    }
+
+    #[test]
+    fn one_repo_has_a_bounded_part_of_what_the_writer_has_before_it() {
+        let (greedy, other) = (handle(1), handle(2));
+        let first = greedy.room(200).now_or_never().expect("nothing is on its way");
+        assert!(greedy.room(200).now_or_never().is_none(), "a second one waits for the first");
+        assert!(greedy.room(1).now_or_never().is_some(), "small ones have room beside it");
+        assert!(other.room(200).now_or_never().is_some(), "another repo is not concerned");
+        drop(first);
+        assert!(greedy.room(200).now_or_never().is_some());
+        assert!(greedy.room(10 * ROOM).now_or_never().is_some(), "a commit that is larger than the room goes alone");
+    }
+
+    #[test]
+    fn many_small_commits_of_one_repo_may_share_a_transaction() {
+        let handle = handle(1);
+        let room: Vec<_> = (0..ROOM).map_while(|_| handle.room(1).now_or_never()).collect();
+        assert_eq!(room.len(), ROOM / (COMMIT + 1));
     }
 }

@@ -15,6 +15,7 @@ use super::nodes::NodeCache;
 use super::prepare;
 use super::rebuild::{NewHead, Rebuilt};
 use crate::auth::RepoGrant;
+use crate::background;
 use crate::firehose::frames;
 use crate::secrets::Secrets;
 use crate::store::account::Status;
@@ -213,24 +214,26 @@ impl Repos {
         let (pending, meta) = {
             let mut slot = handle.state.lock().instrument(spans::step("wait for the repo")).await;
             let permit = self.db.reserve_write()?;
+            let mut prepare = |conn: &rusqlite::Connection| {
+                let state = self.newest(conn, &handle, &mut slot)?;
+                prepare::prepare(&prepare::Context {
+                    conn,
+                    handle: &handle,
+                    state,
+                    nodes: &self.nodes,
+                    now_micros: self.clock.micros(),
+                    clock_id: self.clock_id,
+                    writes: &writes,
+                    swap_commit,
+                })
+            };
             let prepared = self
                 .db
-                .read(|conn| {
-                    let state = self.newest(conn, &handle, &mut slot)?;
-                    prepare::prepare(&prepare::Context {
-                        conn,
-                        handle: &handle,
-                        state,
-                        nodes: &self.nodes,
-                        now_micros: self.clock.micros(),
-                        clock_id: self.clock_id,
-                        writes: &writes,
-                        swap_commit,
-                    })
-                })
+                .read(|conn| background::in_place(writes.len(), || prepare(conn)))
                 .instrument(spans::step("prepare the commit"))
                 .await?;
             let Some(prepared) = prepared else { return Ok(None) };
+            let room = handle.room(writes.len()).instrument(spans::step("wait for earlier commits")).await;
             // From here to the end of the block there is no await.
             let state = slot.as_mut().expect("preparing read the state");
             let (generation, ticket) = (state.generation, state.ticket + 1);
@@ -240,7 +243,10 @@ impl Repos {
             let account = handle.account;
             let pending = permit.submit::<_, WriteError>(
                 move |tx| prepared.store(tx, account, &writes),
-                move |durable| settled.settle(generation, ticket, durable),
+                move |durable| {
+                    settled.settle(generation, ticket, durable);
+                    drop(room);
+                },
             );
             (pending, meta)
         };

@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::writer::{self, Publish, Writer};
 use super::{BatchTx, StoreError, WriteFailed, WritePermit, WriterStats, migrate};
-use crate::work::blocking;
+use crate::background::background;
 
 /// When the operating system is asked to make a commit durable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,11 +55,15 @@ const CHECKPOINT_PAGES: i32 = 2000;
 /// the row of a repo's head takes more than one of those.
 const PAGE_BYTES: i32 = 8192;
 
+/// Connections for consumers of the firehose that are behind. Two of them unpack events as fast as a network takes them.
+const READERS_BEHIND: usize = 2;
+
 /// The database of the server.
 #[derive(Debug)]
 pub(crate) struct Db {
     quick: ReaderPool,
     long: ReaderPool,
+    behind: ReaderPool,
     /// Taken when the database closes, which ends the thread.
     writer: Option<Writer>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -104,8 +108,9 @@ impl Db {
         let watch = options.watch.clone();
         let (writer, thread, seq_at_start) = writer::start(conn, options.write_queue, clock, publish, watch)?;
         Ok(Self {
-            quick: ReaderPool::new(path, options),
-            long: ReaderPool::new(path, options),
+            quick: ReaderPool::new(path, options, options.readers),
+            long: ReaderPool::new(path, options, options.readers),
+            behind: ReaderPool::new(path, options, READERS_BEHIND),
             writer: Some(writer),
             thread: Some(thread),
             seq_at_start,
@@ -119,14 +124,25 @@ impl Db {
         read(&reader)
     }
 
-    /// Runs a long read, on a thread where it blocks nobody.
+    /// Runs a long read, on a thread that gives way to others.
     pub(crate) async fn scan<T, E>(&self, read: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
         let reader = self.long.get().await?;
-        blocking(move || read(&reader)).await
+        background(move || read(&reader)).await
+    }
+
+    /// Runs a read for a consumer of the firehose that is behind. Only a few run at a time: who asks for days of events waits for
+    /// others of the kind, and keeps no connection from look-ups or exports.
+    pub(crate) async fn catch_up<T, E>(&self, read: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let reader = self.behind.get().await?;
+        background(move || read(&reader)).await
     }
 
     /// Returns a connection for a long read that the caller drives itself on a blocking thread.
@@ -168,6 +184,7 @@ impl Drop for Db {
         // Readers first: the connection that closes last copies the log back and removes it, which only the writer's may.
         self.quick.close();
         self.long.close();
+        self.behind.close();
         drop(self.writer.take());
         if let Some(thread) = self.thread.take() {
             // It finishes what is queued; a panic of it was logged where it happened.
@@ -209,12 +226,12 @@ pub(crate) struct Reader {
 }
 
 impl ReaderPool {
-    fn new(path: &Path, options: &DbOptions) -> Self {
+    fn new(path: &Path, options: &DbOptions, connections: usize) -> Self {
         Self {
             path: path.to_owned(),
             options: options.clone(),
             idle: Arc::default(),
-            permits: Arc::new(Semaphore::new(options.readers)),
+            permits: Arc::new(Semaphore::new(connections)),
         }
     }
 

@@ -2,12 +2,12 @@
 
 use common::Clock as _;
 
+use crate::background::background;
 use crate::error::XrpcError;
 use crate::state::AppState;
 use crate::status::milestone::{self, Failure, Milestone};
 use crate::verify::finding::Severity;
 use crate::verify::{self, BlobCheck, DatabaseCheck, Options, Silent, Source};
-use crate::work::blocking;
 
 /// Findings that are logged one by one.
 const LOGGED: usize = 20;
@@ -34,7 +34,7 @@ pub(super) async fn run_once(app: AppState) -> Result<usize, XrpcError> {
     };
     // Over a connection of its own: one of the pool would be missed by exports for as long as this takes.
     let verified =
-        blocking(move || Source::open(&reading.config).map(|source| verify::run(&source.subject(), &options, &Silent)));
+        background(move || Source::open(&reading.config).map(|source| verify::run(&source.subject(), &options, &Silent)));
     let report = verified.await.map_err(XrpcError::internal)?;
     if app.stop.is_cancelled() {
         return Ok(0);

@@ -46,12 +46,13 @@ use self::staging::{Receiver, Staged};
 use super::prepare::commit_car;
 use super::write::{CommitMeta, Repos, WriteError};
 use crate::auth::RepoGrant;
+use crate::background::{self, background};
 use crate::firehose::frames;
 use crate::identity::{PlcClientError, ResolveError};
 use crate::secrets::SecretError;
 use crate::state::App;
 use crate::store::{AccountId, BatchTx, StoreError, WriteFailed, account, blob, record, repo};
-use crate::work::{blocking, joined};
+use crate::work::joined;
 
 /// Imports under way at once; each may fill a file as large as the largest import.
 const AT_ONCE: usize = 4;
@@ -136,7 +137,7 @@ impl Imports {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| ImportError::Busy)?;
         let mut receiver = Receiver::new(&self.folder)?;
         let (chunks, mut waiting) = mpsc::channel::<Bytes>(CHUNKS_AHEAD);
-        let laid_down = tokio::task::spawn_blocking(move || -> Result<Receiver, StagingError> {
+        let laid_down = background::spawn(move || -> Result<Receiver, StagingError> {
             while let Some(chunk) = waiting.blocking_recv() {
                 receiver.feed(&chunk)?;
             }
@@ -145,7 +146,7 @@ impl Imports {
         let sent = tokio::time::timeout(WHOLE, send(body, chunks, limit)).await.map_err(|_| ImportError::Stalled);
         let receiver = joined(laid_down.await)?;
         sent??;
-        let staged = blocking(move || receiver.finish()).await?;
+        let staged = background(move || receiver.finish()).await?;
         Ok(Received { staged: Arc::new(staged), place })
     }
 }
@@ -191,7 +192,7 @@ impl Received {
         }
         check_signature(app, grant, &commit).await?;
         let (staged, folder, data) = (self.staged, app.imports.folder.clone(), commit.data);
-        let sorted = blocking(move || check_tree(&staged, data, &folder)).await?;
+        let sorted = background(move || check_tree(&staged, data, &folder)).await?;
         Ok(Checked { rev: commit.rev, data: commit.data, sorted, _place: self.place })
     }
 }

@@ -9,9 +9,11 @@ use repo_engine::Key;
 use serde::{Deserialize, Serialize};
 
 use super::{CommitOutput, ValidationStatus, check_record, record_uri, schemas_for};
-use crate::auth::RepoAuth;
+use crate::auth::{RepoAuth, RepoGrant};
+use crate::background;
 use crate::error::XrpcError;
 use crate::extract::RecordJson;
+use crate::lexicon::Schemas;
 use crate::limits::{self, Meter};
 use crate::oauth::scope::RepoAction;
 use crate::repo::Write;
@@ -108,19 +110,32 @@ pub(crate) async fn handler(
     let grant = auth.grant(&app, &input.repo, input.writes.iter().map(InputWrite::action)).await?;
     meter.count_writes(grant.account(), input.writes.iter().map(InputWrite::points).sum())?;
     let schemas = schemas_for(&app, input.validate, input.writes.iter().filter_map(InputWrite::written)).await;
+    let swap_commit = input.swap_commit;
+    let (writes, results) = background::in_place(input.writes.len(), || check(&app, &grant, input, &schemas))?;
+    let commit = app.repos.write(&grant, writes, swap_commit).await?;
+    Ok(Json(Output { commit: commit.map(Into::into), results }))
+}
+
+/// Checks and encodes the records.
+fn check(
+    app: &AppState,
+    grant: &RepoGrant,
+    input: Input,
+    schemas: &Schemas,
+) -> Result<(Vec<Write>, Vec<OutputResult>), XrpcError> {
     let mut writes = Vec::with_capacity(input.writes.len());
     let mut results = Vec::with_capacity(input.writes.len());
     for write in input.writes {
         match write {
             InputWrite::Create { collection, rkey, value } => {
                 let rkey = rkey.unwrap_or_else(|| app.repos.next_tid().into());
-                let checked = check_record(&schemas, &collection, &rkey, value, input.validate)?;
+                let checked = check_record(schemas, &collection, &rkey, value, input.validate)?;
                 let uri = record_uri(grant.did(), &checked.key)?;
                 results.push(OutputResult::Create { uri, cid: checked.record.cid, validation_status: checked.status });
                 writes.push(Write::Create { key: checked.key, record: checked.record });
             }
             InputWrite::Update { collection, rkey, value } => {
-                let checked = check_record(&schemas, &collection, &rkey, value, input.validate)?;
+                let checked = check_record(schemas, &collection, &rkey, value, input.validate)?;
                 let uri = record_uri(grant.did(), &checked.key)?;
                 results.push(OutputResult::Update { uri, cid: checked.record.cid, validation_status: checked.status });
                 writes.push(Write::Update { key: checked.key, record: checked.record });
@@ -131,6 +146,5 @@ pub(crate) async fn handler(
             }
         }
     }
-    let commit = app.repos.write(&grant, writes, input.swap_commit).await?;
-    Ok(Json(Output { commit: commit.map(Into::into), results }))
+    Ok((writes, results))
 }
