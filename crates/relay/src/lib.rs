@@ -10,6 +10,7 @@
 //! - `pages`: what people see in their browser.
 //! - `second_factor`: what signing in takes besides the password, and passkeys.
 //! - `gateway`: the router in front of this machine, and its ports.
+//! - `move_in`: moves an account here from another server.
 //! - `setup`: the first run, in the terminal and in the browser.
 //! - [`tls`]: certificates and how connections begin with them.
 //! - `update`: a new version of the program, and the way back.
@@ -41,6 +42,7 @@ mod layers;
 mod lexicon;
 mod limits;
 mod mail;
+mod move_in;
 mod notice;
 mod oauth;
 mod pages;

@@ -145,6 +145,15 @@ impl Secrets {
         seal::open(&self.master, &totp_context(did), sealed).map_err(SecretError::Sealed)
     }
 
+    /// Seals the tokens that an account which moves here has on its old server.
+    pub(crate) fn seal_old_session(&self, did: &Did, tokens: &[u8]) -> Vec<u8> {
+        seal::seal(&self.master, &old_session_context(did), tokens, crate::random::bytes())
+    }
+
+    pub(crate) fn open_old_session(&self, did: &Did, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+        seal::open(&self.master, &old_session_context(did), sealed).map_err(SecretError::Sealed)
+    }
+
     pub(crate) fn seal_code(&self, did: &Did, purpose: Purpose, code: &str) -> Vec<u8> {
         seal::seal(&self.master, &code_context(did, purpose), code.as_bytes(), crate::random::bytes())
     }
@@ -180,6 +189,10 @@ impl Secrets {
 
 fn code_context(did: &Did, purpose: Purpose) -> String {
     format!("e-mail code of {did} for {}", purpose.as_str())
+}
+
+fn old_session_context(did: &Did) -> String {
+    format!("session of {did} on its old server")
 }
 
 fn totp_context(did: &Did) -> String {

@@ -18,6 +18,7 @@ use crate::identity::Identity;
 use crate::identity::http::ObjectStoreClient;
 use crate::lexicon::Lexicons;
 use crate::mail::Mailer;
+use crate::move_in::Moves;
 use crate::notice::Notices;
 use crate::oauth::Oauth;
 use crate::repo::{Imports, Repos};
@@ -56,6 +57,7 @@ pub struct App {
     pub(crate) did_turns: DidTurns,
     pub(crate) creations: Creations,
     pub(crate) imports: Imports,
+    pub(crate) moves: Moves,
     pub(crate) tls: Tls,
     pub(crate) proxy_told: Told,
     /// What goes on although its client may have gone; the server waits for it when it stops.
@@ -172,6 +174,7 @@ impl AppState {
             passkeys: Passkeys::open(&config, as_clock()),
             did_turns: DidTurns::new(),
             creations: Creations::default(),
+            moves: Moves::default(),
             imports: Imports::new(data_dir.folder("imports")?),
             work: TaskTracker::new(),
             stop,

@@ -46,8 +46,9 @@ pub(crate) use change_handle::change_handle;
 pub(crate) use change_password::change_password;
 pub(crate) use create::{Claim, CreateError, NewAccount, create};
 pub(crate) use delete::{delete, delete_own, finish_deletions};
-pub(crate) use did_operations::{DidChange, recommended_did, sign_did_change, submit_did_change};
+pub(crate) use did_operations::{DidChange, DidOperationError, recommended_did, sign_did_change, submit_did_change};
 pub(crate) use did_turns::DidTurns;
+pub(crate) use directory::DirectoryError;
 pub(crate) use email::{Email, EmailError};
 pub(crate) use email_token::{MailCodeError, ShownCode, WrongCode, mail_code, take_code};
 pub(crate) use farewell::{delete_due, delete_later};
@@ -65,4 +66,4 @@ pub(crate) use session::{
 };
 pub(crate) use sign_ins::Origin;
 pub(crate) use signing_key::reserve_signing_key;
-pub(crate) use status::{activate, check_did, counts, deactivate};
+pub(crate) use status::{ActivateError, activate, check_did, counts, deactivate};

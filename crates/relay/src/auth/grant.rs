@@ -6,12 +6,12 @@ use http::request::Parts;
 
 use super::power::only;
 use super::session::{self, Policy as _};
-use super::{Auth, Full, ManagesRepo, Power, Standard, check_deactivated, check_takedown};
+use super::{Auth, Full, ManagesRepo, Power, Standard, check_deactivated, check_takedown, not_active};
 use crate::error::XrpcError;
 use crate::oauth::scope::{Names, Permission, RepoAction};
 use crate::state::AppState;
 use crate::store::AccountId;
-use crate::store::account::Account;
+use crate::store::account::{Account, Status};
 use crate::xrpc::com_atproto::repo::find_account;
 
 /// A caller that may write to its own repo, which is active.
@@ -76,6 +76,14 @@ impl RepoGrant {
     pub(crate) fn for_import(auth: &Auth<Full, ManagesRepo>) -> Result<Self, XrpcError> {
         check_takedown(&auth.account)?;
         Ok(Self { account: auth.account.id, did: auth.account.did.clone() })
+    }
+
+    /// Grants filling the repo of an account that moves here, which is nobody's to write to before it has arrived.
+    pub(crate) fn for_arrival(account: &Account) -> Result<Self, XrpcError> {
+        match account.status {
+            Status::Deactivated => Ok(Self { account: account.id, did: account.did.clone() }),
+            Status::Active | Status::Takendown | Status::Suspended => Err(not_active(account.status)),
+        }
     }
 
     pub(crate) fn account(&self) -> AccountId {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use http::Method;
 
+use super::move_in::{self, MoveInArgs};
 use super::{CliError, ConfigSourceArgs};
 use crate::account::operator::{self, AccountSummary, CreateAccount, Created, RemoveFactors, ResetPassword};
 use crate::control::{ControlClient, ControlError};
@@ -26,6 +27,8 @@ pub struct AccountArgs {
 pub enum AccountVerb {
     /// Create an account
     Create(CreateArgs),
+    /// Move an account here from another server
+    MoveIn(MoveInArgs),
     /// List the accounts
     List(ListArgs),
     /// Give an account a new password, which is printed unless it is given
@@ -111,6 +114,7 @@ pub(super) async fn run(args: &AccountArgs, env: Vec<(String, String)>) -> Resul
                 writeln!(out, "password: {password}")?;
             }
         }
+        AccountVerb::MoveIn(args) => Box::pin(move_in::run(args, env)).await?,
         AccountVerb::List(args) => {
             let accounts: Vec<AccountSummary> = match Accounts::open(&args.source, env).await? {
                 Accounts::Here(app) => operator::list(&app).await?,

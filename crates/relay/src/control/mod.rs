@@ -4,6 +4,7 @@
 //! `control.sock`, which only the owner of the folder can reach. Requests and answers are JSON over HTTP.
 
 mod client;
+mod move_in;
 mod server;
 
 pub(crate) use client::{ControlClient, ControlError};

@@ -53,6 +53,7 @@ pub(crate) async fn serve(app: AppState, data_dir: &Path, stop: CancellationToke
         .route("/log", get(show_log))
         .route("/backup", get(backup_status).post(back_up))
         .route("/backup/drill", post(drill))
+        .merge(super::move_in::routes())
         .with_state(app);
     if let Err(err) = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await {
         tracing::warn!(error = &err as &dyn std::error::Error, "the control socket ended");

@@ -5,7 +5,10 @@ use common::Did;
 use crypto::seal::KeyId;
 use rusqlite::{Connection, params};
 
-use super::{JWT_SECRET, ROTATION_KEY, acme_account_context, code_context, signing_key_context, tls_key_context, totp_context};
+use super::{
+    JWT_SECRET, ROTATION_KEY, acme_account_context, code_context, old_session_context, signing_key_context, tls_key_context,
+    totp_context,
+};
 use crate::store::email_token::Purpose;
 use crate::store::{BatchTx, StoreError, expect_one_row, row};
 
@@ -18,6 +21,7 @@ pub(crate) enum Place {
     ReservedKey { id: i64 },
     Code { account: i64, purpose: String },
     Totp { account: i64 },
+    OldSession { account: i64 },
     TlsKey { name: String },
     AcmeAccount { directory: String },
 }
@@ -93,6 +97,18 @@ pub(crate) fn each(conn: &Connection, mut visit: impl FnMut(Sealed) -> Result<()
             account: Some(did),
         })?;
     }
+    let mut statement =
+        conn.prepare("SELECT account, session, did FROM move_in JOIN account ON account.id = move_in.account")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let did: Did = row::parse(row, "account", "did")?;
+        visit(Sealed {
+            place: Place::OldSession { account: row.get(0)? },
+            context: old_session_context(&did),
+            bytes: row.get(1)?,
+            account: Some(did),
+        })?;
+    }
     let mut statement = conn.prepare("SELECT name, sealed_key FROM tls_certificate")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -124,6 +140,9 @@ pub(crate) fn replace(tx: &BatchTx<'_>, place: &Place, bytes: &[u8]) -> Result<(
         }
         Place::Totp { account } => {
             tx.prepare_cached("UPDATE totp SET secret = ?2 WHERE account = ?1")?.execute(params![account, bytes])?
+        }
+        Place::OldSession { account } => {
+            tx.prepare_cached("UPDATE move_in SET session = ?2 WHERE account = ?1")?.execute(params![account, bytes])?
         }
         Place::TlsKey { name } => {
             tx.prepare_cached("UPDATE tls_certificate SET sealed_key = ?2 WHERE name = ?1")?.execute(params![name, bytes])?

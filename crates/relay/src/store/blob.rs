@@ -154,6 +154,15 @@ pub(crate) fn list_missing(
     Ok(missing)
 }
 
+/// Counts the blobs that records refer to and that are not here.
+pub(crate) fn count_missing(conn: &Connection, account: AccountId) -> Result<u64, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT count(DISTINCT cid) FROM blob_ref AS ref WHERE account = ?1
+         AND NOT EXISTS (SELECT 1 FROM blob WHERE account = ref.account AND cid = ref.cid)",
+    )?;
+    Ok(statement.query_row([account.0], |row| row.get::<_, i64>(0))? as u64)
+}
+
 /// Forgets what the record at `path` referred to. A blob to which nothing refers any more is temporary again, from now on.
 pub(crate) fn drop_references(tx: &BatchTx<'_>, account: AccountId, path: &str) -> Result<(), StoreError> {
     let dropped: Vec<Vec<u8>> = {

@@ -22,6 +22,7 @@ pub(crate) mod event;
 pub(crate) mod invite;
 pub(crate) mod meta;
 mod migrate;
+pub(crate) mod move_in;
 pub(crate) mod oauth_consent;
 pub(crate) mod oauth_request;
 pub(crate) mod oauth_session;

@@ -83,6 +83,22 @@ pub(super) fn start(app: &AppState, tracker: &TaskTracker) {
     super::every(app, tracker, "ask crawlers", app.config.services.crawl_pace.ask_every, crawlers::ask_all);
 }
 
+/// Tells the crawlers of this server at once, when what is new does not bear waiting. That it fails does no harm: they are told
+/// regularly.
+pub(crate) fn tell_now(app: &AppState) {
+    let Some(own_name) = crawlers::own_name(&app.config) else { return };
+    for crawler in app.config.services.crawlers.clone() {
+        let (app, own_name) = (app.clone(), own_name.clone());
+        let work = app.work.clone();
+        work.spawn(async move {
+            if let Err(err) = request_crawl(&app, &crawler, &own_name).await {
+                let error = &err as &dyn std::error::Error;
+                tracing::warn!(crawler = crawler.host(), error, "a crawler was not told of an account that came");
+            }
+        });
+    }
+}
+
 async fn keep_told(app: &AppState, crawler: &ServiceUrl, own_name: &str) {
     let CrawlPace { at_most_every, look_every, first_retry, ask_every: _ } = app.config.services.crawl_pace;
     loop {

@@ -130,7 +130,7 @@ async fn account_id(app: &App, did: &Did) -> Result<crate::store::AccountId, Xrp
 }
 
 /// Returns the media type that a record gives the blob.
-fn declared_type(conn: &rusqlite::Connection, account: &Account, cid: &Cid) -> Result<String, StoreError> {
+pub(crate) fn declared_type(conn: &rusqlite::Connection, account: &Account, cid: &Cid) -> Result<String, StoreError> {
     for path in blobs::paths_of(conn, account.id, cid, 10)? {
         let Some(record) = record::find(conn, account.id, &path)? else { continue };
         let Ok(record) = cbor::decode(&record.block) else { continue };

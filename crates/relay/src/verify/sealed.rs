@@ -37,6 +37,7 @@ pub(super) fn check(run: &mut Run<'_>) {
                 }
                 Place::ReservedKey { id } => (Kind::SecretUnopenable, format!("The reserved signing key {id}")),
                 Place::Totp { .. } => (Kind::SecretUnopenable, "The secret of the authenticator app".to_owned()),
+                Place::OldSession { .. } => (Kind::SecretUnopenable, "The session on the old server".to_owned()),
                 Place::TlsKey { name } => (Kind::SecretUnopenable, format!("The key of the certificate of {name}")),
                 Place::AcmeAccount { directory } => {
                     (Kind::SecretUnopenable, format!("The account at the certificate authority {directory}"))

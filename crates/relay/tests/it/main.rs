@@ -29,6 +29,7 @@ mod identity;
 mod invites;
 mod lexicons;
 mod migration;
+mod move_in;
 mod new_dids;
 mod oauth;
 mod oauth_clients;

@@ -11,8 +11,8 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::SetupArgs;
-use super::terminal::Terminal;
 use crate::cli::CliError;
+use crate::cli::terminal::Terminal;
 use crate::clock::SystemClock;
 use crate::setup::web::{self, Door, Parts};
 use crate::setup::{Ending, Setup};

@@ -4,7 +4,6 @@
 mod browser;
 mod given;
 mod questions;
-mod terminal;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
 //! `relay setup`: the questions in the terminal.
 
-use super::terminal::Terminal;
 use super::{mail_problem, sentence};
 use crate::cli::CliError;
+use crate::cli::terminal::Terminal;
 use crate::setup::{
     AccountAnswer, BackupAnswer, Ending, Location, MailInput, MailSecurity, NameState, Names, NewPerson, PortState, Reach,
     Setup, Speaker, Step, WorkError, service_is_possible,
@@ -195,14 +195,7 @@ async fn account(setup: &Setup, terminal: &Terminal) -> Result<(), CliError> {
 
 async fn recovery_key(setup: &Setup, terminal: &Terminal) -> Result<(), CliError> {
     let key = setup.answers().await.recovery_key.unwrap_or_default();
-    terminal.say(&format!(
-        "\nYour recovery key. With it you can move your account away even if this server is lost, or is not yours any more.\nWrite it \
-         down, or keep it in a password manager; it is not shown again:\n\n    {key}\n"
-    ))?;
-    let end: String = key.chars().skip(key.chars().count().saturating_sub(4)).collect();
-    while terminal.ask("Its last four characters, to show that you have it", "")? != end {
-        terminal.say("These are not the last four characters of the key above.")?;
-    }
+    terminal.hand_out_key(&key)?;
     Ok(setup.recovery_key_is_saved().await?)
 }
 

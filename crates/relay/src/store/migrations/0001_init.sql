@@ -146,6 +146,23 @@ CREATE TABLE email_token (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX email_token_digest ON email_token (digest);
 
+-- Accounts that are on their way here from another server, by the hand of this one; gone when they have arrived.
+CREATE TABLE move_in (
+  account INTEGER PRIMARY KEY REFERENCES account (id) ON DELETE CASCADE,
+  -- Its URL.
+  old_server TEXT NOT NULL,
+  old_handle TEXT,
+  -- The tokens there, under the master key.
+  session BLOB NOT NULL,
+  -- The rev there of what was copied.
+  copied_rev TEXT,
+  -- When all was copied that can be.
+  copied_at INTEGER,
+  code_sent_at INTEGER,
+  -- The operation that lets the DID lead here, in JSON, from when the old server has signed it.
+  operation TEXT
+) STRICT;
+
 -- Signing keys for accounts to come.
 CREATE TABLE reserved_key (
   id INTEGER PRIMARY KEY AUTOINCREMENT,

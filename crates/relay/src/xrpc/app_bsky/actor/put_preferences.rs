@@ -51,6 +51,11 @@ pub(crate) async fn handler(State(app): State<AppState>, auth: RpcAuth, request:
     Ok(StatusCode::OK.into_response())
 }
 
+/// Returns those preferences of an account that comes from elsewhere which may be stored here.
+pub(crate) fn of_account(given: &[Box<RawValue>]) -> Vec<Preference> {
+    given.iter().filter_map(|one| check(std::slice::from_ref(one), true).ok()).flatten().collect()
+}
+
 /// Checks what may be checked of preferences, and leaves out what is computed.
 fn check(given: &[Box<RawValue>], personal: bool) -> Result<Vec<Preference>, XrpcError> {
     let mut preferences = Vec::with_capacity(given.len());

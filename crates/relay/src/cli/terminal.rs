@@ -39,6 +39,19 @@ impl Terminal {
         }
     }
 
+    /// Shows a recovery key until the person has it.
+    pub(super) fn hand_out_key(&self, key: &str) -> io::Result<()> {
+        self.say(&format!(
+            "\nYour recovery key. With it you can move your account away even if this server is lost, or is not yours any more.\nWrite it \
+             down, or keep it in a password manager; it is not shown again:\n\n    {key}\n"
+        ))?;
+        let end: String = key.chars().skip(key.chars().count().saturating_sub(4)).collect();
+        while self.ask("Its last four characters, to show that you have it", "")? != end {
+            self.say("These are not the last four characters of the key above.")?;
+        }
+        Ok(())
+    }
+
     /// Asks for something that is not shown while it is typed.
     pub(super) fn ask_secret(&self, question: &str) -> io::Result<String> {
         let mut out = io::stdout();
