@@ -184,7 +184,7 @@ in
     trusted_proxies = setting (list text) "The proxies whose X-Forwarded-For header is believed.";
     dns_servers = setting (list text) "The DNS servers that handles are resolved with.";
     resolve_record_lexicons = setting types.bool "Whether lexicons of unknown records are looked up.";
-    open_ports = setting types.bool "Whether the router is asked, by UPnP, to pass ports on to this machine.";
+    open_ports = setting types.bool "Whether the router is asked, by UPnP, NAT-PMP or PCP, to pass ports on to this machine.";
     extra_root_certificates = setting file "A PEM file of certificate authorities to trust besides the public ones.";
   };
 

@@ -194,12 +194,18 @@ class Internet:
         at("box", "nft", "add rule inet filter prerouting iifname lan0 ip daddr 20.0.5.2 fib daddr type local dnat ip to 192.168.1.10")
         at("box", "nft", "insert rule inet filter postrouting iifname lan0 oifname lan0 masquerade")
 
-    def open_ports_on_request(self):
-        """The router grants what UPnP and NAT-PMP ask for, from now on."""
+    def open_ports_on_request(self, by):
+        """The router grants what is asked for by "upnp" or "natpmp", from now on."""
         config = self.folder / "miniupnpd.conf"
-        config.write_text("ext_ifname=up0\nlistening_ip=lan0\nenable_upnp=yes\nenable_natpmp=yes\nsecure_mode=yes\n"
+        speaks = "".join(f"enable_{protocol}={'yes' if protocol == by else 'no'}\n" for protocol in ("upnp", "natpmp"))
+        config.write_text(f"ext_ifname=up0\nlistening_ip=lan0\n{speaks}secure_mode=yes\n"
                           "ipv6_disable=yes\nuuid=5cdfc2f2-4c1c-4c5d-8d3f-0a2b9c3d4e5f\nallow 1-65535 192.168.1.0/24 1-65535\ndeny 0-65535 0.0.0.0/0 0-65535\n")
-        return self.start("box", "miniupnpd", "-d", "-P", self.folder / "miniupnpd.pid", "-f", config, ready="listening on")
+        return self.start("box", "miniupnpd", "-d", "-P", self.folder / "miniupnpd.pid", "-f", config, ready="listening on" if by == "upnp" else "Listening for")
+
+    def forget_ports(self):
+        """The router was restarted: it passes nothing on that it was asked for."""
+        for chain in ["miniupnpd", "prerouting_miniupnpd", "postrouting_miniupnpd"]:
+            at("box", "nft", f"flush chain inet filter {chain}")
 
     def dnsmasq(self):
         command = ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-hosts", "--no-resolv", "--user=", "--group=",

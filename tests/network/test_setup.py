@@ -85,18 +85,28 @@ class OnAServerWithPublicAddresses(unittest.TestCase):
 
 class BehindAHomeRouter(unittest.TestCase):
     def test_the_router_is_asked_for_its_ports(self):
-        machine = Machine("home", "home.example.net")
-        self.addCleanup(machine.folder.cleanup)
-        closed = machine.set_up("--open-ports", check=False)
-        self.assertIn("No router answered", closed)
-        router = net.open_ports_on_request()
-        # It goes on where it was.
-        text = machine.set_up("--open-ports")
-        self.assertTrue(said(text, "account").startswith("alice.home.example.net"), router.output())
-        server = machine.serve()
-        self.addCleanup(server.end)
-        did, session = sign_in(machine.name, said(text, "password"))
-        self.assertEqual(session["did"], did)
+        """By each of the languages of routers; the first time none answers."""
+        for by, named in [("upnp", "UPnP"), ("natpmp", "NAT-PMP")]:
+            with self.subTest(by):
+                machine = Machine("home", "home.example.net")
+                self.addCleanup(machine.folder.cleanup)
+                closed = machine.set_up("--open-ports", check=False)
+                self.assertIn("No router answered, neither by UPnP", closed)
+                router = net.open_ports_on_request(by)
+                # It goes on where it was.
+                text = machine.set_up("--open-ports")
+                self.assertTrue(said(text, "account").startswith("alice.home.example.net"), router.output())
+                server = machine.serve()
+                did, session = sign_in(machine.name, said(text, "password"))
+                self.assertEqual(session["did"], did)
+                # The server that runs now asks anew.
+                until(lambda: "router.ports" in {finding["id"] for finding in machine.doctor() if finding["outcome"] == "good"},
+                      tell=server.output)
+                found = {finding["id"]: finding for finding in machine.doctor()}
+                self.assertIn(f"20.0.5.2 passes ports 443 and 80 on to this machine (by {named})", found["router.ports"]["sentence"])
+                server.end()
+                router.end()
+                net.forget_ports()
 
 
 if __name__ == "__main__":

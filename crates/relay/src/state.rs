@@ -14,6 +14,7 @@ use crate::clock::SystemClock;
 use crate::config::{Config, MasterKeySource, Synchronous};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::firehose::Firehose;
+use crate::gateway::KeptRouter;
 use crate::identity::Identity;
 use crate::identity::http::ObjectStoreClient;
 use crate::lexicon::Lexicons;
@@ -64,6 +65,7 @@ pub struct App {
     pub(crate) work: TaskTracker,
     pub(crate) notices: Notices,
     pub(crate) tasks: Tasks,
+    pub(crate) router: KeptRouter,
     pub(crate) crawlers: Crawlers,
     pub(crate) telemetry: Telemetry,
     pub(crate) probation: Probation,
@@ -180,6 +182,7 @@ impl AppState {
             stop,
             notices: Notices::new(as_clock()),
             tasks: Tasks::default(),
+            router: KeptRouter::default(),
             crawlers: Crawlers::default(),
             telemetry: Telemetry::new(db.stats(), clock.millis()),
             probation: Probation::open(&config.data.dir),

@@ -949,8 +949,9 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Bool,
         Default::Value("false"),
         "true",
-        "Whether the server asks the router, by UPnP, to pass ports 443 and 80 on to it, where it speaks TLS itself: for a \
-         server at home. It asks again every 20 minutes, and what it got ends an hour after it stopped.",
+        "Whether the server asks the router, by UPnP, NAT-PMP or PCP, to pass ports 443 and 80 on to it, where it speaks TLS \
+         itself: for a server at home. It asks again every 5 minutes, also after the router was restarted, and what it got \
+         ends an hour after the server stopped; at the few routers that know no end, when you remove it there.",
     ),
     Setting::new(
         "network.extra_root_certificates",

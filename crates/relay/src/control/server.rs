@@ -115,6 +115,7 @@ async fn show_inside(State(app): State<AppState>) -> Result<Json<Inside>, XrpcEr
         certificates: app.certificates(),
         crawlers: crate::status::crawlers(&app).await?,
         milestones: crate::status::milestones(&app).await?,
+        router: app.router.status(),
     }))
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use common::{Did, Handle};
 use serde::{Deserialize, Serialize};
 
+use crate::gateway::{Grant, RouterStatus};
 use crate::identity::address::is_global_unicast;
 use crate::status::CrawlerStatus;
 use crate::status::milestone::Outcome;
@@ -39,6 +40,19 @@ pub(crate) struct Facts {
     /// The version that is here, and the newest release; `None` where it is not known where releases are.
     pub(crate) release: Option<(String, Result<String, String>)>,
     pub(crate) now_millis: i64,
+}
+
+impl Facts {
+    /// The addresses that the world calls this machine by; behind a router that tells, the router's.
+    pub(super) fn reached_by(&self) -> Addresses {
+        let router = self.inside.as_ref().and_then(|inside| inside.router.as_ref()?.granted.as_ref());
+        match router {
+            Some(Grant { address, .. }) if self.addresses.public().next().is_none() => {
+                Addresses { v4: Some(*address), v6: None }
+            }
+            Some(_) | None => self.addresses.clone(),
+        }
+    }
 }
 
 /// What is configured.
@@ -224,6 +238,8 @@ pub(crate) struct Inside {
     pub(crate) crawlers: Vec<CrawlerStatus>,
     /// The last backup, drill and verification.
     pub(crate) milestones: BTreeMap<String, Outcome>,
+    /// The router whose ports it keeps open.
+    pub(crate) router: Option<RouterStatus>,
 }
 
 /// An account and what the world knows of it.

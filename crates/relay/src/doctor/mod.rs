@@ -23,6 +23,7 @@ pub(crate) fn evaluate(facts: &Facts) -> Vec<Finding> {
     check::clock::evaluate(facts, &mut findings);
     check::server::evaluate(facts, &mut findings);
     check::address::evaluate(facts, &mut findings);
+    check::router::evaluate(facts, &mut findings);
     check::dns::evaluate(facts, &mut findings);
     check::acme::evaluate(facts, &mut findings);
     check::public::evaluate(facts, &mut findings);

@@ -95,6 +95,7 @@ fn well() -> Facts {
                 follows: Some(true),
             }],
             milestones: BTreeMap::new(),
+            router: None,
         }),
         release: Some(("0.1.0".into(), Ok("0.1.0".into()))),
         now_millis: 0,
@@ -560,4 +561,35 @@ fn backups_and_versions() {
         text.starts_with("Notice mail.sender: example.com has no SPF and no DMARC record, so many providers take its mail"),
         "{text}"
     );
+}
+
+#[test]
+fn the_router_s_ports() {
+    use crate::gateway::{Grant, Protocol, RouterStatus};
+    let told = |granted: bool, problem: Option<&str>| {
+        changed(|facts| {
+            let granted =
+                granted.then(|| Grant { by: Protocol::NatPmp, address: "203.0.114.7".parse().unwrap(), at: -600_000 });
+            let router = RouterStatus { ports: vec![443, 80], granted, problem: problem.map(str::to_owned) };
+            facts.inside.as_mut().unwrap().router = Some(router);
+            facts.addresses.v4 = Some("192.168.1.10".parse().unwrap());
+        })
+    };
+    assert!(!told(true, None).contains("router.ports"));
+    let gone = told(true, Some("no router answered"));
+    assert!(gone.contains("Warning router.ports: The router passed ports 443 and 80 on (by NAT-PMP) 10 minutes ago"), "{gone}");
+    assert!(gone.contains("pass ports 443 and 80 on to 192.168.1.10"), "{gone}");
+    let never = told(false, Some("no router answered"));
+    assert!(never.contains("Error router.ports: The router does not pass ports 443 and 80 on: no router answered."), "{never}");
+    // The provider gave the router another address, and DNS still has the one before.
+    let moved = changed(|facts| {
+        let granted = Some(Grant { by: Protocol::Upnp, address: "203.0.114.99".parse().unwrap(), at: 0 });
+        facts.inside.as_mut().unwrap().router = Some(RouterStatus { ports: vec![443], granted, problem: None });
+        facts.addresses.v4 = Some("192.168.1.10".parse().unwrap());
+    });
+    assert!(
+        moved.contains("Warning dns.host: pds.example.com leads to 203.0.114.7, and this machine has 203.0.114.99."),
+        "{moved}"
+    );
+    assert!(moved.contains("`pds.example.com. A 203.0.114.99`"), "{moved}");
 }

@@ -21,7 +21,7 @@ use crate::clock::SystemClock;
 use crate::config::{Config, ConfigErrors, MailAddress, Override};
 use crate::doctor::probe::{self, Known};
 use crate::doctor::{self, Addresses, Finding};
-use crate::gateway;
+use crate::gateway::{self, Gateways};
 use crate::identity::address::is_global_unicast;
 use crate::mail::{Delivery, Letter, Mailer};
 use crate::pages::account::{PasswordFault, password_fault};
@@ -190,7 +190,7 @@ impl Setup {
     }
 
     async fn router_address(&self) -> Option<IpAddr> {
-        *self.router.get_or_init(|| gateway::public_address(gateway::DISCOVERY)).await
+        *self.router.get_or_init(|| async { gateway::public_address(Gateways::of_this_network().await).await }).await
     }
 
     /// Goes on from the names.
@@ -232,7 +232,7 @@ impl Setup {
         if live.is_none() {
             let config = self.config().await?;
             if config.network.open_ports {
-                let opened = gateway::open(gateway::DISCOVERY, &gateway::mappings(&config)).await;
+                let opened = gateway::open(Gateways::of_this_network().await, &gateway::mappings(&config)).await;
                 opened.map_err(|err| LiveError::Certificate(err.to_string()))?;
             }
             Box::pin(rehearse(&config, Arc::clone(&self.clock))).await?;

@@ -5,6 +5,7 @@ mod backup;
 pub(crate) mod blob_gc;
 pub(crate) mod crawl;
 mod moved_away;
+mod ports;
 mod prune;
 pub(crate) mod registry;
 mod verify;
@@ -19,7 +20,6 @@ use tokio_util::task::TaskTracker;
 
 use self::registry::{Turn, panic_text};
 use crate::error::XrpcError;
-use crate::gateway;
 use crate::notice::Topic;
 use crate::state::AppState;
 
@@ -48,10 +48,7 @@ pub(crate) fn start(app: &AppState, tracker: &TaskTracker) {
     at_start(app, tracker, "move blobs to their store", blob_gc::move_in);
     every(app, tracker, "move blobs to their store", Duration::from_secs(3600), blob_gc::move_in);
     every(app, tracker, "collect blobs", Duration::from_secs(3600), blob_gc::run_once);
-    if app.config.network.open_ports && app.config.tls.mode.serves() {
-        at_start(app, tracker, "open the router's ports", open_ports);
-        every(app, tracker, "open the router's ports", gateway::RENEW_EVERY, open_ports);
-    }
+    ports::start(app, tracker);
     at_start(app, tracker, "end DIDs without accounts", crate::account::settle_pending_dids);
     every(app, tracker, "end DIDs without accounts", Duration::from_secs(600), crate::account::settle_pending_dids);
     // Also where the server never runs for an hour.
@@ -61,13 +58,6 @@ pub(crate) fn start(app: &AppState, tracker: &TaskTracker) {
     every(app, tracker, "sweep sessions", Duration::from_secs(3600), crate::account::sweep_sessions);
     every(app, tracker, "sweep browsers", Duration::from_secs(3600), crate::pages::sweep);
     every(app, tracker, "sweep the sessions of apps", Duration::from_secs(3600), crate::oauth::sweep);
-}
-
-/// Has the router pass the ports on for another while; returns how many.
-async fn open_ports(app: AppState) -> Result<usize, XrpcError> {
-    let mappings = gateway::mappings(&app.config);
-    gateway::open(gateway::DISCOVERY, &mappings).await.map_err(XrpcError::internal)?;
-    Ok(mappings.len())
 }
 
 /// Runs `work` once in each `period`, from one period after the start. `work` returns how much it did.

@@ -104,7 +104,7 @@ async fn reach(setup: &Setup, terminal: &Terminal) -> Result<(), CliError> {
     let question = "Shall this server speak HTTPS itself, with certificates that it gets? (no: a proxy in front does)";
     let speaker = if terminal.agree(question, reach.ports_are_free())? { Speaker::Server } else { Speaker::Proxy };
     let behind = reach.router_answers && matches!(reach.location, Location::BehindRouter(_)) && speaker == Speaker::Server;
-    let open = behind && terminal.agree("Shall it ask your router to pass ports 443 and 80 on to it (UPnP)?", true)?;
+    let open = behind && terminal.agree("Shall it ask your router to pass ports 443 and 80 on to it?", true)?;
     Ok(setup.set_speaker(speaker, open).await?)
 }
 

@@ -51,7 +51,7 @@ fn own_word(facts: &Facts, dns: &DnsFacts) -> Option<Finding> {
         let remembered = dns.host.iter().any(|(_, answer)| answer.is_ok());
         let tail = if remembered { "; others still remember what was there" } else { "" };
         let sentence = format!("The DNS servers of {zone} have no address for {name}{tail}.");
-        return Some(Finding::error(ID, sentence, row(name, &facts.addresses)));
+        return Some(Finding::error(ID, sentence, row(name, &facts.reached_by())));
     }
     if let Some((other, addresses)) = said.iter().find(|(_, addresses)| differ(first, addresses)) {
         return Some(Finding::warning(
@@ -94,7 +94,7 @@ fn host(facts: &Facts, dns: &DnsFacts) -> Finding {
     if let Some(finding) = own_word(facts, dns) {
         return finding;
     }
-    let row = row(name, &facts.addresses);
+    let row = row(name, &facts.reached_by());
     let mut found = Vec::new();
     let mut failures = Vec::new();
     for (resolver, answer) in &dns.host {
@@ -125,7 +125,8 @@ fn host(facts: &Facts, dns: &DnsFacts) -> Finding {
     addresses.dedup();
     let shown = shown(&addresses);
     // Only an address that is public itself can be compared; behind a router or a proxy others answer for this machine.
-    let wrong = facts.addresses.public().find(|own| {
+    let reached_by = facts.reached_by();
+    let wrong = reached_by.public().find(|own| {
         let same_family = |address: &&IpAddr| address.is_ipv4() == own.is_ipv4();
         addresses.iter().filter(same_family).count() > 0 && !addresses.contains(own)
     });
@@ -153,7 +154,7 @@ fn wildcards(facts: &Facts, dns: &DnsFacts, findings: &mut Vec<Finding>) {
             Ok(_) | Err(_) => Finding::error(
                 ID,
                 format!("Names under {domain} have no address, so handles there cannot be verified."),
-                row(&format!("*.{domain}"), &facts.addresses),
+                row(&format!("*.{domain}"), &facts.reached_by()),
             ),
         });
     }

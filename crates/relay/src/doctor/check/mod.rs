@@ -13,5 +13,6 @@ pub(super) mod mail;
 pub(super) mod public;
 pub(super) mod release;
 pub(super) mod renewal;
+pub(super) mod router;
 pub(super) mod server;
 pub(super) mod services;

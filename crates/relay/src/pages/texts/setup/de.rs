@@ -95,7 +95,7 @@ pub(crate) const TEXTS: SetupTexts = SetupTexts {
     speaker_proxy_hint: "Etwa Caddy, nginx oder Traefik, der schon läuft.",
     proxy_example: "Was in den Proxy gehört, hier Caddy",
     open_ports: "Der Router soll die Ports öffnen",
-    open_ports_hint: "Bittet ihn per UPnP darum und hält sie offen, solange der Server läuft.",
+    open_ports_hint: "Bittet ihn per UPnP, NAT-PMP oder PCP darum und hält sie offen, solange der Server läuft.",
 
     https_title: "Hole das Zertifikat",
     https_lead: "Daran erkennen Apps deinen Server. Erst wird mit Zertifikaten geprobt, die nicht zählen; ein Fehler kostet also \

@@ -88,7 +88,7 @@ pub(crate) const TEXTS: SetupTexts = SetupTexts {
     speaker_proxy_hint: "Such as Caddy, nginx or Traefik, which runs already.",
     proxy_example: "What to write into the proxy, here Caddy",
     open_ports: "Have the router open the ports",
-    open_ports_hint: "Asks it by UPnP, and keeps them open for as long as the server runs.",
+    open_ports_hint: "Asks it by UPnP, NAT-PMP or PCP, and keeps them open for as long as the server runs.",
 
     https_title: "Get the certificate",
     https_lead: "With it, apps know that they talk to your server. It is tried out first with certificates that do not count, so a \
