@@ -23,6 +23,8 @@ async function freePort() {
 /** A DNS server that knows the names in `rows`, where a star stands for any label. */
 class Dns {
   rows = new Map()
+  /** TXT rows. */
+  texts = new Map()
 
   static async start() {
     const dns = new Dns()
@@ -41,14 +43,19 @@ class Dns {
     const type = question.readUInt16BE(at + 1)
     const end = at + 5
     const found = this.rows.get(labels.join('.').toLowerCase()) ?? this.rows.get(['*', ...labels.slice(1)].join('.').toLowerCase())
+    const text = type === 16 && this.texts.get(labels.join('.').toLowerCase())
     const header = Buffer.alloc(12)
     question.copy(header, 0, 0, 2)
-    header.writeUInt16BE(found ? 0x8580 : 0x8583, 2)
+    header.writeUInt16BE(found || text ? 0x8580 : 0x8583, 2)
     header.writeUInt16BE(1, 4)
     const parts = [header, question.subarray(12, end)]
     if (found && type === 1) {
       header.writeUInt16BE(1, 6)
       parts.push(Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, ...found.split('.').map(Number)]))
+    }
+    if (text) {
+      header.writeUInt16BE(1, 6)
+      parts.push(Buffer.from([0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 60, 0, text.length + 1, text.length]), Buffer.from(text))
     }
     return Buffer.concat(parts)
   }
@@ -253,6 +260,98 @@ test('from an empty folder to a server that answers, cut off in between', async 
     const config = await readFile(path.join(setup.data, 'relay.toml'), 'utf8')
     assert.match(config, /mode = "proxy"/)
     assert.doesNotMatch(config, /password/)
+  } finally {
+    await setup.end()
+  }
+})
+
+test('an account moves in from another server, cut off in between', async () => {
+  const old = await network.account('mover')
+  const upload = await fetch(`${network.pds}/xrpc/com.atproto.repo.uploadBlob`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${old.accessJwt}`, 'content-type': 'text/plain' },
+    body: 'a text',
+  })
+  const { blob } = await upload.json()
+  const write = (record) =>
+    network.xrpc('com.atproto.repo.createRecord', { repo: old.did, collection: record.$type, record }, old.accessJwt)
+  await write({ $type: 'com.example.file', blob })
+  for (let n = 0; n < 5; n += 1) {
+    await write({ $type: 'app.bsky.feed.post', text: `post ${n}`, createdAt: '2026-01-01T00:00:00.000Z' })
+  }
+  dns.rows.set('localhost', '127.0.0.1').set('pds.example.com', '8.8.4.4').set('*.pds.example.com', '8.8.4.4')
+  dns.texts.set('_atproto.mover.test', `did=${old.did}`)
+  const setup = await SettingUp.prepare(network.plc, dns)
+  try {
+    const page = await openWindow(browser)
+    await page.goto(await setup.start())
+    await next(page, 'Begin')
+    await page.getByLabel('Host name').fill('pds.example.com')
+    await next(page)
+    await step(page, 'Write these rows at your DNS provider')
+    await page.getByRole('button', { name: /^(Continue|Go on without)$/ }).click()
+    await page.getByLabel('A proxy in front of it').check()
+    await next(page)
+    await next(page, 'Go on without mail')
+    await step(page, 'Your account')
+    await page.getByText('I have an account elsewhere').click()
+    await page.getByLabel('Your handle there').fill('nobody.test')
+    await next(page, 'Move it here')
+    await page.getByRole('alert').getByText('There is no such account.').waitFor()
+    await inspect(page, 'setup-account-move')
+    await page.getByLabel('Your handle there').fill('@mover.test')
+    await next(page, 'Move it here')
+
+    await step(page, 'Move your account here')
+    await page.getByText('Your handle belongs to localhost.').waitFor()
+    assert.equal(await page.getByLabel('Handle here').inputValue(), 'mover.pds.example.com')
+    await inspect(page, 'setup-move-sign-in')
+    await page.getByLabel('Password at localhost').fill('wrong')
+    await next(page, 'Copy my account')
+    await page.getByRole('alert').getByText('The old server does not know this password.').waitFor()
+    await page.getByLabel('Password at localhost').fill(old.password)
+    await page.getByLabel('Password here').fill('a password for here')
+    await next(page, 'Copy my account')
+    await page.getByText('Here now: 6 records, and 1 of their pictures and videos.').waitFor()
+    await inspect(page, 'setup-move-copied')
+
+    // The power goes, and comes back.
+    await setup.kill()
+    await page.goto(await setup.start())
+    await next(page, 'Begin')
+    await page.getByText('Here now: 6 records, and 1 of their pictures and videos.').waitFor()
+    await next(page, 'Mail me the code')
+    await page.getByLabel('Code of the mail from localhost').fill('AAAAA-BBBBB')
+    await next(page, 'Move the account')
+    await page.getByRole('alert').getByText('The old server does not take this code.').waitFor()
+    await inspect(page, 'setup-move-code')
+    // What is posted in the last moment comes along.
+    await write({ $type: 'app.bsky.feed.post', text: 'late', createdAt: '2026-01-01T00:00:00.000Z' })
+    await page.getByLabel('Code of the mail from localhost').fill(await network.mailedCode(old.email))
+    await next(page, 'Move the account')
+    await step(page, 'Keep your recovery key')
+    await page.getByLabel('I have kept it').check()
+    await next(page)
+    await step(page, 'Backups')
+    await next(page, 'Go on without backups')
+    await step(page, 'Almost there')
+    if (await page.getByLabel('Start the server with the machine').count()) {
+      await page.getByLabel('Start the server with the machine').uncheck()
+    }
+    await next(page, 'Finish')
+    await step(page, 'You are live')
+    await page.getByText('You are @mover.pds.example.com.').waitFor()
+    await page.context().close()
+
+    const posts = await setup.serves(`/xrpc/com.atproto.repo.listRecords?repo=${old.did}&collection=app.bsky.feed.post`)
+    assert.equal(posts.records.length, 6)
+    assert.equal((await setup.serves(`/xrpc/com.atproto.repo.describeRepo?repo=${old.did}`)).handle, 'mover.pds.example.com')
+    const data = await (await fetch(`${network.plc}/${old.did}/data`)).json()
+    assert.equal(data.services.atproto_pds.endpoint, 'https://pds.example.com')
+    assert.deepEqual(data.alsoKnownAs, ['at://mover.pds.example.com'])
+    assert.equal(data.rotationKeys.length, 2)
+    const there = await (await fetch(`${network.pds}/xrpc/com.atproto.sync.getRepoStatus?did=${old.did}`)).json()
+    assert.deepEqual([there.active, there.status], [false, 'deactivated'])
   } finally {
     await setup.end()
   }

@@ -365,6 +365,9 @@ mod tests {
             "relay config show --config relay.toml",
             "relay config docs",
             "relay account create alice.test --email alice@example.com --password-stdin",
+            "relay account move-in alice.bsky.social",
+            "relay account move-in did:plc:ewvi7nxzyoun6zhxrhs64oiz --yes --code ABCDE-FGHIJ --recovery-key did:key:z --data-dir /d",
+            "relay account move-in alice.bsky.social --give-up",
             "relay account list --json",
             "relay account reset-password alice.test",
             "relay account remove-factors alice.test",
@@ -402,6 +405,7 @@ mod tests {
             "relay setup --hostname a.example",
             "relay serve --set limits.import",
             "relay update --with-data",
+            "relay account move-in alice.bsky.social --code ABCDE-FGHIJ",
             "relay dev --plc-url http://x --plc-bind 127.0.0.1:1",
         ] {
             assert_eq!(format!("{:?}", parse(line.split(' ')).unwrap_err()), format!("{:?}", ExitCode::from(2)), "{line}");

@@ -23,6 +23,8 @@ const MAX_BYTES: u64 = 1 << 30;
 /// How often one is asked for, and how long is waited at most when the server wants that.
 const TRIES: u32 = 4;
 const MAX_WAIT: Duration = Duration::from_secs(60);
+/// How long one may take.
+const WHOLE: Duration = Duration::from_secs(1800);
 
 /// Why a blob is not here.
 enum Lost {
@@ -77,7 +79,12 @@ pub(super) async fn fetch_missing(app: &AppState, account: &Account, old: &OldSe
 async fn fetch(app: &AppState, account: &Account, old: &OldServer, cid: Cid) -> Result<(), Lost> {
     let mut tries = 1;
     loop {
-        let fault = match fetch_once(app, account, old, cid).await {
+        let fetched = tokio::time::timeout(WHOLE, fetch_once(app, account, old, cid)).await;
+        let too_slow = |_| {
+            let why = format!("the blob {cid} did not come in time");
+            Err(Lost::Fault(Fault::Unreachable { server: old.name(), why }))
+        };
+        let fault = match fetched.unwrap_or_else(too_slow) {
             Err(Lost::Fault(fault)) if fault.may_pass() && tries < TRIES => fault,
             done => return done,
         };

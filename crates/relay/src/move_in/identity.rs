@@ -14,7 +14,7 @@ use crate::store::account::Account;
 
 /// Most keys that the directory takes.
 const MAX_ROTATION_KEYS: usize = 5;
-/// A key of Bluesky's, which its servers do not name among those that they recommend. Kept, it would let them take the DID back.
+/// Keys of Bluesky's, whether or not its servers name them among those that they recommend. Kept, they would let it take the DID back.
 const PROVIDER_KEYS: [&str; 2] =
     ["did:key:zQ3shhCGUqDKjStzuDxPkTxN6ujddP4RkEKJJouJGRRkaLGbg", "did:key:zQ3shpKnbdPx3g3CmPf5cRVTPe1HtSwVn5ish3wSnDPQCbLJK"];
 

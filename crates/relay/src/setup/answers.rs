@@ -23,6 +23,8 @@ pub(crate) struct Answers {
     pub(crate) certificate: bool,
     pub(crate) mail: Option<MailAnswer>,
     pub(crate) account: Option<AccountAnswer>,
+    /// The account that moves here from another server, until it has arrived.
+    pub(crate) moving: Option<Did>,
     /// The private half of the account's recovery key, until the person says that they have it.
     pub(crate) recovery_key: Option<String>,
     pub(crate) backup: Option<BackupAnswer>,
@@ -176,7 +178,7 @@ impl Answers {
 
     /// Whether the person may go back to a step that is done. What was made with a name, such as an account, holds on to it.
     pub(crate) fn may_redo(&self, step: Step) -> bool {
-        let made = matches!(self.account, Some(AccountAnswer::Made { .. }));
+        let made = matches!(self.account, Some(AccountAnswer::Made { .. })) || self.moving.is_some();
         match step {
             Step::Name | Step::Account => step < self.step() && !made,
             Step::Dns | Step::Reach | Step::Mail | Step::Backup => step < self.step(),
@@ -266,6 +268,9 @@ mod tests {
         assert_eq!(answers.step(), Step::Finish);
 
         assert!(!answers.may_redo(Step::Name), "the account's handle ends in it");
+        let did = "did:plc:ewvi7nxzyoun6zhxrhs64oiz".parse().ok();
+        let moving = Answers { moving: did, account: None, ..answers.clone() };
+        assert!(!moving.may_redo(Step::Name), "that of an account on its way does too");
         assert!(answers.may_redo(Step::Mail));
         answers.redo(Step::Reach);
         assert_eq!(answers.step(), Step::Reach);

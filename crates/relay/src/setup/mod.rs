@@ -14,6 +14,7 @@ mod file;
 mod finish;
 mod keeping;
 mod live;
+mod moving;
 mod place;
 mod reach;
 pub(crate) mod web;
@@ -23,6 +24,7 @@ pub(crate) use answers::{AccountAnswer, Answers, BackupAnswer, MailAnswer, MailS
 pub(crate) use dns_rows::{NameState, Names, Row};
 pub(crate) use finish::{Ending, service_is_possible};
 pub(crate) use keeping::{KeepError, read_answers};
+pub(crate) use moving::MoveFault;
 pub(crate) use place::{Machine, Place, is_configured};
 pub(crate) use reach::{Location, PortState, Reach};
 pub(crate) use work::{AccountFault, MailFault, MailInput, NewPerson, Setup, WorkError};

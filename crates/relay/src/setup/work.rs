@@ -13,6 +13,7 @@ use super::dns_rows::Names;
 use super::file::{BACKUP_KEY, MAIL_PASSWORD};
 use super::keeping::KeepError;
 use super::live::{Live, LiveError, rehearse};
+use super::moving::InMemory;
 use super::place::Place;
 use super::reach::{Location, Reach};
 use crate::account::{self, Claim, CreateError, NewAccount, operator};
@@ -41,6 +42,7 @@ pub(crate) struct Setup {
     router: OnceCell<Option<IpAddr>>,
     /// The server, once it may run. Whoever changes what it runs with holds this.
     live: Mutex<Option<Live>>,
+    pub(super) moving: std::sync::Mutex<InMemory>,
 }
 
 /// Why a step could not be done.
@@ -112,7 +114,16 @@ impl Setup {
     pub(crate) fn open(place: Place, env: Vec<(String, String)>, besides: Vec<Override>) -> Result<Self, KeepError> {
         let answers = Mutex::new(place.read()?);
         let clock = Arc::new(SystemClock::default());
-        Ok(Self { place, env, besides, clock, answers, router: OnceCell::new(), live: Mutex::default() })
+        Ok(Self {
+            place,
+            env,
+            besides,
+            clock,
+            answers,
+            router: OnceCell::new(),
+            live: Mutex::default(),
+            moving: std::sync::Mutex::default(),
+        })
     }
 
     pub(crate) const fn place(&self) -> &Place {
@@ -128,7 +139,7 @@ impl Setup {
     }
 
     /// Changes the answers, and keeps them before anybody sees them.
-    async fn change(&self, change: impl FnOnce(&mut Answers)) -> Result<(), KeepError> {
+    pub(super) async fn change(&self, change: impl FnOnce(&mut Answers)) -> Result<(), KeepError> {
         let mut held = self.answers.lock().await;
         let mut answers = held.clone();
         change(&mut answers);

@@ -143,7 +143,7 @@ async fn what_is_wrong_is_told_and_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_code_to_sign_in_with_is_asked_for() {
-    let from = TestPds::start().await;
+    let mut from = TestPds::start().await;
     let to = from.start_beside().await;
     let alice = from.create_account("alice").await;
     alice.post_nothing("com.atproto.server.requestEmailConfirmation").await.good();
@@ -159,6 +159,9 @@ async fn a_code_to_sign_in_with_is_asked_for() {
     let code = from.code("alice").await;
     let said = good(&to, &alice.did, "alice-password", &["--yes", "--sign-in-code", &code]).await;
     assert!(said.contains("has mailed a code"), "{said}");
+    from.suspend().await;
+    let said = bad(&to, &alice.did, "", &["--yes", "--new-code"]).await;
+    assert!(said.contains("localhost cannot be reached") && said.contains("go on when it is back"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -308,15 +311,15 @@ async fn a_move_that_is_killed_goes_on_where_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_that_ended_and_a_server_that_is_away_are_waited_for() {
-    let (mut from, alice, _) = furnished().await;
+async fn a_session_that_ended_and_a_directory_that_is_away_are_waited_for() {
+    let (from, alice, _) = furnished().await;
     let to = from.start_beside().await;
     good(&to, &alice.did, "alice-password", &["--yes"]).await;
     let code = from.code("alice").await;
-    from.suspend().await;
+    from.plc_faults().set(PlcFault::GoAway);
     let said = bad(&to, &alice.did, "", &["--yes", "--code", &code]).await;
-    assert!(said.contains("cannot be reached") && said.contains("go on when it is back"), "{said}");
-    from.resume().await;
+    assert!(said.contains("The PLC directory cannot be reached") && said.contains("go on when it is back"), "{said}");
+    from.plc_faults().set(PlcFault::None);
     // The tokens of access have ended, and are renewed by themselves.
     from.clock().shift_micros(3 * 3600 * 1_000_000);
     good(&to, &alice.did, "", &["--yes", "--new-code"]).await;

@@ -11,7 +11,9 @@ use relay::clock::SystemClock;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Dns, MailServer, Pebble, Policy, Program, Quirks, client, free_port, is_there, relay, start_plc};
+use crate::support::{
+    Dns, MailServer, Pebble, Policy, Program, Quirks, TestPds, client, free_port, is_there, relay, start_plc,
+};
 
 /// A machine with an empty folder, a DNS server and a PLC directory.
 struct Machine {
@@ -157,6 +159,46 @@ async fn answers_in_the_terminal_are_kept_when_it_is_cut_off() {
     let done = machine.answer(machine.command(&["setup", "--yes"]), "").await;
     assert!(done.status.success(), "arguments finish what a terminal began: {}", out(&done));
     assert!(machine.config().contains("mode = \"proxy\""));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_is_elsewhere_moves_in_by_answers_in_the_terminal() {
+    let from = TestPds::start().await;
+    let mut machine = Machine::new().await;
+    machine.plc = from.plc_url().trim_start_matches("http://").parse().unwrap();
+    machine.dns.set("localhost", "127.0.0.1");
+    let mover = from.create_account("mover").await;
+    mover.create_post("a post").await;
+    let there = format!("http://localhost:{}", from.address().port());
+    // Up to the code, where the terminal closes.
+    let lines = format!(
+        "pds.example.com\nskip\nno\nnone\nmove\ndid:plc:ewvi7nxzyoun6zhxrhs64oiz\nmove\n{}\nyes\nmoved\nmover-password\na password for \
+         here\nyes\n",
+        mover.did
+    );
+    let cut = machine.answer(machine.command(&["setup"]), &lines).await;
+    let text = out(&cut);
+    assert!(text.contains("There is no account did:plc:ewvi7nxzyoun6zhxrhs64oiz"), "{text}");
+    assert!(text.contains("1 records and 0 of 0 blobs") && text.contains("has mailed you a code"), "{text}");
+    assert_eq!(machine.answers()["moving"], json!(mover.did));
+    assert!(!fs::read_to_string(machine.data().join("setup.json")).unwrap().contains("password"));
+    let plc = crate::support::Client::new(from.plc_url(), None);
+    let data = async || plc.send(plc.request("GET", &format!("/{}/data", mover.did))).await.good().json();
+    assert_eq!(data().await["services"]["atproto_pds"]["endpoint"], json!(there));
+
+    let code = from.code("mover").await;
+    let cut = machine.answer(machine.command(&["setup"]), &format!("yes\n{code}\n")).await;
+    let text = out(&cut);
+    assert!(text.contains(&format!("@moved.pds.example.com ({}) is here.", mover.did)), "{text}");
+    let key = machine.answers()["recovery_key"].as_str().unwrap().to_owned();
+    assert!(text.contains(&key), "{text}");
+    let data = data().await;
+    assert_eq!(data["services"]["atproto_pds"]["endpoint"], "https://pds.example.com");
+    assert_eq!(data["rotationKeys"].as_array().unwrap().len(), 2, "the recovery key is one of them");
+    let there = from.anonymous().get("com.atproto.sync.getRepoStatus", &[("did", &mover.did)]).await.good().json();
+    assert_eq!(there["status"], "deactivated");
+    let done = machine.answer(machine.command(&["setup", "--yes"]), "").await;
+    assert!(done.status.success() && out(&done).contains(&key), "{}", out(&done));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

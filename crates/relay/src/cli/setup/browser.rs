@@ -59,7 +59,8 @@ pub(super) async fn run(
         tokio::spawn(announce_again(words, Arc::clone(&door), clock));
     }
     let install = |config, env| crate::cli::service::install(config, env).map_err(|err: CliError| err.to_string());
-    let parts = Parts { setup, door, hosts: args.host.iter().map(|host| host.to_lowercase()).collect(), env, install };
+    let parts =
+        Parts { setup: Arc::new(setup), door, hosts: args.host.iter().map(|host| host.to_lowercase()).collect(), env, install };
     let ending = web::serve(listener, parts, crate::cli::asked_to_stop()).await?;
     Ok((ending, address))
 }

@@ -1,11 +1,16 @@
 //! `relay setup`: the questions in the terminal.
 
+use common::Did;
+
 use super::{mail_problem, sentence};
 use crate::cli::CliError;
+use crate::cli::account::Accounts;
+use crate::cli::move_in::Mover;
+use crate::cli::move_in::dialog::{Dialog, Given};
 use crate::cli::terminal::Terminal;
 use crate::setup::{
-    AccountAnswer, BackupAnswer, Ending, Location, MailInput, MailSecurity, NameState, Names, NewPerson, PortState, Reach,
-    Setup, Speaker, Step, WorkError, service_is_possible,
+    AccountAnswer, BackupAnswer, Ending, Location, MailInput, MailSecurity, MoveFault, NameState, Names, NewPerson, PortState,
+    Reach, Setup, Speaker, Step, WorkError, service_is_possible,
 };
 
 /// Asks until nothing is left to ask.
@@ -177,9 +182,27 @@ async fn mail(setup: &Setup, terminal: &Terminal) -> Result<(), CliError> {
 
 async fn account(setup: &Setup, terminal: &Terminal) -> Result<(), CliError> {
     let host = setup.answers().await.host.unwrap_or_default();
-    terminal.say("\nNow your account. Write `later` to make one, or to move one here, another day.")?;
+    if let Some(did) = setup.answers().await.moving
+        && move_in(setup, terminal, &did).await?
+    {
+        return Ok(());
+    }
+    terminal.say(
+        "\nNow your account. Write `move` if you have one elsewhere, at bsky.social say: it comes here with all that it has. Write \
+         `later` to do without for now.",
+    )?;
     loop {
         let name = terminal.ask(&format!("Your handle: what stands in front of .{host}"), "")?;
+        if name == "move" {
+            let account = terminal.ask("Your handle there, such as alice.bsky.social", "")?;
+            match setup.find_account(&account).await {
+                Ok(did) if move_in(setup, terminal, &did).await? => return Ok(()),
+                Ok(_) => {}
+                Err(MoveFault::Move(fault)) => terminal.say(&fault.to_string())?,
+                Err(MoveFault::Work(err)) => terminal.say(&format!("{}.", sentence(&err.to_string())))?,
+            }
+            continue;
+        }
         if name == "later" {
             return Ok(setup.skip_account().await?);
         }
@@ -189,6 +212,23 @@ async fn account(setup: &Setup, terminal: &Terminal) -> Result<(), CliError> {
             Ok((did, handle)) => return Ok(terminal.say(&format!("You are @{handle} ({did})."))?),
             Err(crate::setup::AccountFault::Work(err)) => return Err(err.into()),
             Err(fault) => terminal.say(&format!("{}.", sentence(&fault.to_string())))?,
+        }
+    }
+}
+
+/// Moves an account here; `false` when the person would rather not, now.
+async fn move_in(setup: &Setup, terminal: &Terminal, did: &Did) -> Result<bool, CliError> {
+    let recovery_key = setup.recovery_key_to_move(did).await?;
+    let mover = Mover(Accounts::Here(Box::new(setup.app().await?)));
+    let given = Given { account: did.to_string(), recovery_key, ..Given::default() };
+    match Box::pin(Dialog { mover: &mover, terminal, given }.run()).await? {
+        Some(finished) => {
+            setup.account_moved(finished.did, finished.handle).await?;
+            Ok(true)
+        }
+        None => {
+            setup.put_move_off().await?;
+            Ok(false)
         }
     }
 }

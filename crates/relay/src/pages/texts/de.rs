@@ -270,4 +270,5 @@ pub(crate) const TEXTS: Texts = Texts {
     },
     account: super::account::GERMAN,
     setup: super::setup::GERMAN,
+    moving: super::moving::GERMAN,
 };

@@ -254,4 +254,5 @@ pub(crate) const TEXTS: Texts = Texts {
     },
     account: super::account::ENGLISH,
     setup: super::setup::ENGLISH,
+    moving: super::moving::ENGLISH,
 };

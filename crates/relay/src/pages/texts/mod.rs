@@ -5,11 +5,13 @@
 mod account;
 mod de;
 mod en;
+mod moving;
 mod setup;
 
 pub(crate) use account::AccountTexts;
 pub(crate) use de::TEXTS as GERMAN;
 pub(crate) use en::TEXTS as ENGLISH;
+pub(crate) use moving::MovingTexts;
 pub(crate) use setup::SetupTexts;
 
 /// A text with one thing in it.
@@ -31,6 +33,7 @@ pub(crate) struct Texts {
     pub(crate) public: Public,
     pub(crate) account: AccountTexts,
     pub(crate) setup: SetupTexts,
+    pub(crate) moving: MovingTexts,
 }
 
 /// What several pages say.

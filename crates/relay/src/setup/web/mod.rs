@@ -2,6 +2,7 @@
 
 mod door;
 mod guard;
+mod moving;
 mod pages;
 mod steps;
 #[cfg(test)]
@@ -27,7 +28,7 @@ pub(crate) type Install = fn(PathBuf, Vec<(String, String)>) -> Result<(), Strin
 
 /// What the pages need.
 pub(crate) struct Parts {
-    pub(crate) setup: Setup,
+    pub(crate) setup: Arc<Setup>,
     pub(crate) door: Arc<Mutex<Door>>,
     /// Names that the pages are opened under, besides those that nobody outside can have.
     pub(crate) hosts: Vec<String>,
@@ -37,7 +38,7 @@ pub(crate) struct Parts {
 
 /// What every request can reach.
 pub(super) struct Web {
-    setup: Setup,
+    setup: Arc<Setup>,
     door: Arc<Mutex<Door>>,
     hosts: Vec<String>,
     env: Vec<(String, String)>,

@@ -5,14 +5,17 @@ use std::sync::PoisonError;
 use askama::Template;
 use axum::response::{Html, IntoResponse as _, Response};
 use http::{HeaderMap, StatusCode};
+use indicatif::HumanBytes;
 
 use super::super::answers::{AccountAnswer, Answers, Speaker, Step};
 use super::super::dns_rows::{NameState, Names, Row};
+use super::super::moving::Moving;
 use super::super::reach::{Location, PortState, Reach};
 use super::door::{Refused, Session};
 use super::steps::Fields;
 use super::{App, Web};
 use crate::doctor::{Finding, Outcome};
+use crate::move_in::Fault;
 use crate::pages::account::MIN_PASSWORD_CHARS;
 use crate::pages::texts::SetupTexts;
 use crate::pages::{Frame, Language, find_cookie};
@@ -147,6 +150,29 @@ pub(super) struct AccountPage {
     pub(super) shell: Shell,
     pub(super) domain: String,
     pub(super) min_password: usize,
+}
+
+#[derive(Template)]
+#[template(path = "setup_move.html")]
+pub(super) struct MovePage {
+    pub(super) frame: Frame,
+    pub(super) shell: Shell,
+    pub(super) view: Moving,
+    /// The account, as the person knows it.
+    name: String,
+    old_server: String,
+    /// The handle that it could have here.
+    proposed: String,
+    /// What a did:web has to say.
+    document: Option<String>,
+}
+
+/// A move about which nothing can be told at this moment.
+#[derive(Template)]
+#[template(path = "setup_move_stuck.html")]
+pub(super) struct StuckPage {
+    pub(super) frame: Frame,
+    pub(super) shell: Shell,
 }
 
 #[derive(Template)]
@@ -303,6 +329,58 @@ impl AccountPage {
     pub(super) fn of(frame: Frame, shell: Shell, answers: &Answers) -> Self {
         let domain = format!(".{}", answers.host.as_deref().unwrap_or_default());
         Self { frame, shell, domain, min_password: MIN_PASSWORD_CHARS }
+    }
+}
+
+impl MovePage {
+    pub(super) fn of(frame: Frame, shell: Shell, view: Moving) -> Self {
+        let (did, handle, old_server) = match &view {
+            Moving::SignIn(plan) | Moving::Factor(plan) => (&plan.did, &plan.old_handle, plan.old_server.clone()),
+            Moving::Copying(state, _) | Moving::Stopped(state, _) | Moving::Identity(state, _) | Moving::End(state) => {
+                (&state.did, &state.old_handle, state.old_server.clone())
+            }
+        };
+        let name = handle.as_ref().map_or_else(|| did.to_string(), ToString::to_string);
+        let (mut proposed, mut document) = (String::new(), None);
+        match &view {
+            Moving::SignIn(plan) => proposed = plan.new_handle.as_ref().map(ToString::to_string).unwrap_or_default(),
+            Moving::Identity(state, _) => document = state.did_document.as_ref().map(|document| format!("{document:#}")),
+            Moving::Factor(_) | Moving::Copying(..) | Moving::Stopped(..) | Moving::End(_) => {}
+        }
+        Self { frame, shell, view, name, old_server, proposed, document }
+    }
+
+    /// Whether the page changes by itself.
+    pub(super) const fn changes(&self) -> bool {
+        matches!(self.view, Moving::Copying(..))
+    }
+
+    fn may_give_up(&self) -> bool {
+        match &self.view {
+            Moving::SignIn(_) | Moving::Factor(_) | Moving::Stopped(..) | Moving::Identity(..) => true,
+            Moving::Copying(..) | Moving::End(_) => false,
+        }
+    }
+
+    /// Whether anything came here.
+    const fn has_begun(&self) -> bool {
+        !matches!(self.view, Moving::SignIn(_) | Moving::Factor(_))
+    }
+
+    fn blobs_here(&self) -> String {
+        match &self.view {
+            Moving::Identity(state, _) => state.blobs.saturating_sub(state.missing_blobs).to_string(),
+            Moving::SignIn(_) | Moving::Factor(_) | Moving::Copying(..) | Moving::Stopped(..) | Moving::End(_) => String::new(),
+        }
+    }
+
+    fn repo_size(&self) -> String {
+        match &self.view {
+            Moving::Copying(_, progress) => HumanBytes(progress.repo_bytes).to_string(),
+            Moving::SignIn(_) | Moving::Factor(_) | Moving::Stopped(..) | Moving::Identity(..) | Moving::End(_) => {
+                String::new()
+            }
+        }
     }
 }
 

@@ -19,8 +19,8 @@ use super::super::answers::{Answers, BackupAnswer, HostFault, MailSecurity, Step
 use super::super::finish::{Ending, service_is_possible};
 use super::super::work::{AccountFault, MailFault, MailInput, NewPerson, WorkError};
 use super::pages::{
-    AccountPage, BackupPage, Begin, COOKIE, DnsPage, FinishPage, HttpsPage, KeyPage, LivePage, MailPage, NamePage, Problem,
-    ReachPage, Shell, TrialPage, frame, page, refused, session_of, speaker_of,
+    AccountPage, BackupPage, Begin, COOKIE, DnsPage, FinishPage, HttpsPage, KeyPage, LivePage, MailPage, MovePage, NamePage,
+    Problem, ReachPage, Shell, StuckPage, TrialPage, frame, page, refused, session_of, speaker_of,
 };
 use super::{App, Web};
 use crate::account::{CreateError, HandleRuleError};
@@ -41,6 +41,7 @@ impl Fields {
     /// Takes out what is not sent back.
     fn without_secrets(mut self) -> Self {
         self.0.remove("password");
+        self.0.remove("new_password");
         self
     }
 }
@@ -175,7 +176,24 @@ async fn render(
         },
         Step::Https => page(status, &HttpsPage { frame, shell }),
         Step::Mail => page(status, &MailPage { frame, shell }),
-        Step::Account => page(status, &AccountPage::of(frame, shell, &answers)),
+        Step::Account => match app.setup.moving().await {
+            Ok(None) => page(status, &AccountPage::of(frame, shell, &answers)),
+            Ok(Some(view)) => {
+                let shown = MovePage::of(frame, shell, view);
+                let mut response = page(status, &shown);
+                if shown.changes() {
+                    response.headers_mut().insert("refresh", HeaderValue::from_static("2"));
+                }
+                response
+            }
+            // What cannot be told now, the page of a new account tells, from where the move goes on.
+            Err(fault) => {
+                let problem = super::moving::problem(&fault, t);
+                let fields = Fields::default();
+                let shell = Shell::new(&answers, &t.setup, Some(problem), fields);
+                page(StatusCode::BAD_GATEWAY, &StuckPage { frame, shell })
+            }
+        },
         Step::RecoveryKey => page(status, &KeyPage { frame, shell, key: answers.recovery_key.unwrap_or_default() }),
         Step::Backup => match app.setup.backup_key() {
             Ok(key) => {
@@ -278,6 +296,9 @@ async fn answer(app: &App, step: Step, fields: &Fields, t: &'static Texts) -> Re
                 MailFault::Work(err) => failed(err),
                 fault @ (MailFault::From | MailFault::NotSent(_)) => because(words.mail_failed, &fault),
             })
+        }
+        Step::Account if !fields.get("do").is_empty() => {
+            super::moving::answer(app, fields).await.map_err(|fault| super::moving::problem(&fault, t))
         }
         Step::Account if !fields.get("skip").is_empty() => setup.skip_account().await.map_err(failed),
         Step::Account => {

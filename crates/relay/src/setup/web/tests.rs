@@ -31,7 +31,7 @@ impl Visit {
         let mut door = Door::closed();
         let token = door.new_link(common::Clock::millis(&**setup.clock()));
         let app = Arc::new(Web {
-            setup,
+            setup: Arc::new(setup),
             door: Arc::new(Mutex::new(door)),
             hosts: vec!["setup.example.com".to_owned()],
             env: Vec::new(),

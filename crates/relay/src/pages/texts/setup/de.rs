@@ -124,8 +124,7 @@ pub(crate) const TEXTS: SetupTexts = SetupTexts {
     account_submit: "Konto anlegen",
     account_email_hint: "Für Codes, wenn du dein Passwort vergisst.",
     account_later: "Später",
-    account_later_hint: "Um ein Konto von einem anderen Server hierher zu holen, richte erst diesen ein und ziehe dann mit einer App \
-                         dafür um.",
+    account_later_hint: "`relay account create` legt eines an, und `relay account move-in` holt eines hierher.",
     account_failed: "Das Konto konnte nicht angelegt werden.",
 
     key_title: "Bewahre deinen Wiederherstellungsschlüssel auf",

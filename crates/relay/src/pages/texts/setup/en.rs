@@ -117,7 +117,7 @@ pub(crate) const TEXTS: SetupTexts = SetupTexts {
     account_submit: "Make my account",
     account_email_hint: "For codes when you forget your password.",
     account_later: "Later",
-    account_later_hint: "To move an account here from another server, set this one up first and move then, with an app for that.",
+    account_later_hint: "`relay account create` makes one, and `relay account move-in` moves one here.",
     account_failed: "The account could not be made.",
 
     key_title: "Keep your recovery key",
