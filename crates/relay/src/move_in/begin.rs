@@ -59,12 +59,11 @@ async fn carry_out(app: &AppState, plan: &Plan, given: &SignIn) -> Result<(), Fa
     let signed_in = server.sign_in(did, &given.password, factor).await?;
     let old = OldServer::new(app, server, did.clone(), None, signed_in.tokens);
     let known = app.db.read(|conn| accounts::find_by_did(conn, did)).await?;
-    let account = match known {
-        Some(account) => account,
-        None => {
-            let email = given.email.clone().filter(|email| !email.trim().is_empty()).or(signed_in.email);
-            make(app, &old, plan, given, email).await?
-        }
+    let account = if let Some(account) = known {
+        account
+    } else {
+        let email = given.email.clone().filter(|email| !email.trim().is_empty()).or(signed_in.email);
+        make(app, &old, plan, given, email).await?
     };
     let (sealed, url, handle) = (old.sealed().await, old_url.clone(), plan.old_handle.clone());
     app.db.write::<_, Fault>(move |tx| Ok(move_in::begin(tx, account.id, &url, handle.as_ref(), &sealed)?)).await

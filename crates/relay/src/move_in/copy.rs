@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::progress::Counts;
 use super::{Fault, OldServer, State, UnderWay, blobs};
 use crate::auth::RepoGrant;
-use crate::repo::ImportError;
+use crate::repo::{ImportError, StagingError};
 use crate::state::AppState;
 use crate::store::account::Account;
 use crate::store::{move_in, preference};
@@ -106,19 +106,29 @@ async fn copy_repo(app: &AppState, account: &Account, old: &OldServer, counts: &
         counted.repo_bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
     });
     let received = app.imports.receive(Body::from_stream(chunks), app.config.limits.import_bytes).await;
-    let fault = |err: ImportError| import_fault(old, err);
+    let fault = |err: ImportError| import_fault(old, &err);
     let checked = received.map_err(fault)?.check(app, &grant).await.map_err(fault)?;
     app.repos.import(&grant, checked).await.map_err(fault)?;
     Ok(())
 }
 
-fn import_fault(old: &OldServer, err: ImportError) -> Fault {
+fn import_fault(old: &OldServer, err: &ImportError) -> Fault {
     let server = old.name();
-    let message = crate::error::with_causes(&err);
+    let message = crate::error::with_causes(err);
     match err {
         ImportError::Busy | ImportError::Stalled | ImportError::Body(_) => Fault::Unreachable { server, why: message },
-        ImportError::TooLarge { limit } => Fault::TooLarge { limit },
-        ImportError::NoCommit
+        ImportError::TooLarge { limit } => Fault::TooLarge { limit: *limit },
+        ImportError::Staging(StagingError::File(_))
+        | ImportError::Resolve(_)
+        | ImportError::Directory(_)
+        | ImportError::Key(_)
+        | ImportError::Repo(_)
+        | ImportError::Store(_)
+        | ImportError::Write(_) => Fault::Here { message },
+        ImportError::Staging(
+            StagingError::Car(_) | StagingError::TooManyBlocks | StagingError::Roots | StagingError::Node(_),
+        )
+        | ImportError::NoCommit
         | ImportError::Commit(_)
         | ImportError::OtherDid { .. }
         | ImportError::Signature(_)
@@ -126,14 +136,6 @@ fn import_fault(old: &OldServer, err: ImportError) -> Fault {
         | ImportError::NotCanonical
         | ImportError::MissingRecord { .. }
         | ImportError::BadRecord { .. } => Fault::BadRepo { server, message },
-        ImportError::Staging(crate::repo::StagingError::File(_)) => Fault::Here { message },
-        ImportError::Staging(_) => Fault::BadRepo { server, message },
-        ImportError::Resolve(_)
-        | ImportError::Directory(_)
-        | ImportError::Key(_)
-        | ImportError::Repo(_)
-        | ImportError::Store(_)
-        | ImportError::Write(_) => Fault::Here { message },
     }
 }
 

@@ -87,19 +87,18 @@ async fn lead_here(
         copy::bring_up_to_date(app, account, old, counts).await?;
         return account::check_did(app, account).await.map_err(|err| not_active(account, &err));
     }
-    let operation = match under_way.row.operation.clone() {
-        Some(operation) => operation,
-        None => {
-            let Some(code) = given.code.as_deref().filter(|code| !code.trim().is_empty()) else {
-                return Err(Fault::NeedsCode { server: old.name() });
-            };
-            copy::bring_up_to_date(app, account, old, counts).await?;
-            let recovery_key = given.recovery_key.as_deref().map(recovery_key).transpose()?;
-            let wanted = identity::wanted(app, account, old, recovery_key.as_ref()).await?;
-            let operation = identity::sign(old, &wanted, code).await?;
-            keep(app, account, Some(operation.clone())).await?;
-            operation
-        }
+    let operation = if let Some(operation) = under_way.row.operation.clone() {
+        operation
+    } else {
+        let Some(code) = given.code.as_deref().filter(|code| !code.trim().is_empty()) else {
+            return Err(Fault::NeedsCode { server: old.name() });
+        };
+        copy::bring_up_to_date(app, account, old, counts).await?;
+        let recovery_key = given.recovery_key.as_deref().map(recovery_key).transpose()?;
+        let wanted = identity::wanted(app, account, old, recovery_key.as_ref()).await?;
+        let operation = identity::sign(old, &wanted, code).await?;
+        keep(app, account, Some(operation.clone())).await?;
+        operation
     };
     if !identity::is_in_force(app, &account.did, &operation).await? {
         submit(app, account, operation).await?;
@@ -127,7 +126,7 @@ async fn submit(app: &AppState, account: &Account, operation: Operation) -> Resu
     match err {
         DidOperationError::Directory(err) => {
             let fault = match err {
-                account::DirectoryError::Client(err) => identity::directory(err),
+                account::DirectoryError::Client(err) => identity::directory(&err),
                 err @ (account::DirectoryError::Tombstoned | account::DirectoryError::RotationKey) => {
                     Fault::Directory { message: err.to_string() }
                 }

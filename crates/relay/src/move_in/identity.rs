@@ -25,7 +25,7 @@ pub(super) async fn wanted(
     old: &OldServer,
     recovery_key: Option<&VerifyingKey>,
 ) -> Result<DidData, Fault> {
-    let now = app.identity.plc().data(&account.did).await.map_err(directory)?;
+    let now = app.identity.plc().data(&account.did).await.map_err(|err| directory(&err))?;
     let recommended = recommended(app, account).await?;
     let of_old_server = rotation_keys_of(old).await?;
     Ok(merge(now, recommended, &of_old_server, recovery_key.map(VerifyingKey::to_did_key)))
@@ -104,10 +104,10 @@ fn is(operation: &Operation, wanted: &DidData) -> bool {
 
 /// Whether the directory has this operation as the last one.
 pub(super) async fn is_in_force(app: &AppState, did: &Did, operation: &Operation) -> Result<bool, Fault> {
-    Ok(app.identity.plc().last_operation(did).await.map_err(directory)?.cid() == operation.cid())
+    Ok(app.identity.plc().last_operation(did).await.map_err(|err| directory(&err))?.cid() == operation.cid())
 }
 
-pub(super) fn directory(err: PlcClientError) -> Fault {
+pub(super) fn directory(err: &PlcClientError) -> Fault {
     match err {
         PlcClientError::Fetch(_) | PlcClientError::Failed { .. } | PlcClientError::Answer(_) => {
             Fault::Unreachable { server: "The PLC directory".to_owned(), why: err.to_string() }

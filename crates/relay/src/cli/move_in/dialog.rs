@@ -253,13 +253,12 @@ impl Dialog<'_> {
             self.terminal.say(later)?;
             return Ok(None);
         }
-        let recovery_key = match &self.given.recovery_key {
-            Some(key) => key.clone(),
-            None => {
-                let key = Secrets::new_signing_key();
-                self.terminal.hand_out_key(&key.to_multibase())?;
-                key.verifying_key().to_did_key()
-            }
+        let recovery_key = if let Some(key) = &self.given.recovery_key {
+            key.clone()
+        } else {
+            let key = Secrets::new_signing_key();
+            self.terminal.hand_out_key(&key.to_multibase())?;
+            key.verifying_key().to_did_key()
         };
         let mut sent = state.code_sent;
         while !sent {

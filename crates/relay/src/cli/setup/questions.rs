@@ -221,16 +221,13 @@ async fn move_in(setup: &Setup, terminal: &Terminal, did: &Did) -> Result<bool, 
     let recovery_key = setup.recovery_key_to_move(did).await?;
     let mover = Mover(Accounts::Here(Box::new(setup.app().await?)));
     let given = Given { account: did.to_string(), recovery_key, ..Given::default() };
-    match Box::pin(Dialog { mover: &mover, terminal, given }.run()).await? {
-        Some(finished) => {
-            setup.account_moved(finished.did, finished.handle).await?;
-            Ok(true)
-        }
-        None => {
-            setup.put_move_off().await?;
-            Ok(false)
-        }
+    let finished = Box::pin(Dialog { mover: &mover, terminal, given }.run()).await?;
+    let moved = finished.is_some();
+    match finished {
+        Some(finished) => setup.account_moved(finished.did, finished.handle).await?,
+        None => setup.put_move_off().await?,
     }
+    Ok(moved)
 }
 
 async fn recovery_key(setup: &Setup, terminal: &Terminal) -> Result<(), CliError> {
