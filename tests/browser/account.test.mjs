@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
 import { after, before, test } from 'node:test'
-import { Server, inspect, openWindow, signIn, startBrowser } from './harness.mjs'
+import { Server, inspect, openWindow, plugIn, signIn, startBrowser } from './harness.mjs'
 
 let server, browser
 before(async () => {
@@ -13,14 +13,6 @@ after(async () => {
   await browser?.close()
   await server?.stop()
 })
-
-/** Gives the window a device that makes passkeys and asks nobody for a finger. */
-async function plugIn(page) {
-  const devtools = await page.context().newCDPSession(page)
-  await devtools.send('WebAuthn.enable')
-  const options = { protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: true }
-  await devtools.send('WebAuthn.addVirtualAuthenticator', { options: { ...options, automaticPresenceSimulation: true } })
-}
 
 /** Signs in as a new account. */
 async function arrive(name, options) {

@@ -167,6 +167,14 @@ async function audit(page) {
   return violations.flatMap(({ id, help, nodes }) => nodes.map((node) => `${id}: ${help}: ${node.html.slice(0, 200)}`))
 }
 
+/** Gives the window a device that makes passkeys and asks nobody for a finger. */
+export async function plugIn(page) {
+  const devtools = await page.context().newCDPSession(page)
+  await devtools.send('WebAuthn.enable')
+  const options = { protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: true }
+  await devtools.send('WebAuthn.addVirtualAuthenticator', { options: { ...options, automaticPresenceSimulation: true } })
+}
+
 /** Signs in on the page that is shown. */
 export async function signIn(page, identifier, password) {
   await page.getByLabel('Handle or e-mail address').fill(identifier)

@@ -61,6 +61,8 @@ fn table() -> Table {
         .view("/account/sign-in", pages::account::sign_in::show)
         .form("/account/sign-in", pages::account::sign_in::submit)
         .form("/account/sign-in/code", pages::account::sign_in_code::submit)
+        .view("/account/sign-in/link", pages::account::sign_in_link::show)
+        .form("/account/sign-in/link", pages::account::sign_in_link::submit)
         .form("/account/sign-in/passkey/begin", pages::account::sign_in_passkey::start)
         .form("/account/sign-in/passkey", pages::account::sign_in_passkey::submit)
         .view("/account/sign-up", pages::account::sign_up::show)

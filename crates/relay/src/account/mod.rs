@@ -32,6 +32,7 @@ mod reset_password;
 mod rotate_rotation_key;
 mod rotate_signing_key;
 mod session;
+pub(crate) mod sign_in_link;
 pub(crate) mod sign_ins;
 mod signing_key;
 mod status;

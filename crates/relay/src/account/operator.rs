@@ -9,6 +9,7 @@ use super::create::{Claim, NewAccount};
 use super::email_token::{ShownCode, good_codes};
 use super::invite;
 use super::password::MAX_NEW_CHARS;
+use super::sign_in_link;
 use crate::error::XrpcError;
 use crate::state::{App, AppState};
 use crate::store::account::{self, Account, AccountConflict};
@@ -160,6 +161,25 @@ pub(crate) async fn remove_factors(app: &AppState, input: RemoveFactors) -> Resu
             Ok(session::delete_all(tx, id)?)
         })
         .await
+}
+
+/// An account whose owner is to get a link.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct MakeSignInLink {
+    /// A handle or a DID.
+    pub(crate) account: String,
+}
+
+/// A link that signs in once.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct SignInLink {
+    pub(crate) link: String,
+}
+
+/// Makes a link that signs the owner of an account in once, in the place of an earlier one.
+pub(crate) async fn make_sign_in_link(app: &AppState, input: MakeSignInLink) -> Result<SignInLink, XrpcError> {
+    let did = find(app, &input.account).await?.ok_or_else(|| not_found(&input.account))?.did;
+    Ok(SignInLink { link: sign_in_link::make(app, &did).await? })
 }
 
 /// Gives an account a new password, and ends all of its sessions.

@@ -8,7 +8,9 @@ use http::Method;
 
 use super::move_in::{self, MoveInArgs};
 use super::{CliError, ConfigSourceArgs};
-use crate::account::operator::{self, AccountSummary, CreateAccount, Created, RemoveFactors, ResetPassword};
+use crate::account::operator::{
+    self, AccountSummary, CreateAccount, Created, MakeSignInLink, RemoveFactors, ResetPassword, SignInLink,
+};
 use crate::control::{ControlClient, ControlError};
 use crate::data_dir::DataDirError;
 use crate::error::XrpcError;
@@ -35,6 +37,8 @@ pub enum AccountVerb {
     ResetPassword(ResetPasswordArgs),
     /// Take passkeys, authenticator, backup codes and mail codes from an account whose owner has lost them
     RemoveFactors(RemoveFactorsArgs),
+    /// Print a link that signs the owner of an account in once, within a quarter of an hour, to add a passkey
+    SignInLink(SignInLinkArgs),
 }
 
 /// The arguments of `relay account create`.
@@ -90,6 +94,17 @@ pub struct RemoveFactorsArgs {
     pub source: ConfigSourceArgs,
 }
 
+/// The arguments of `relay account sign-in-link`.
+#[derive(Debug, Clone, Args)]
+pub struct SignInLinkArgs {
+    /// The handle or DID of the account
+    #[arg(value_name = "ACCOUNT")]
+    pub account: String,
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub source: ConfigSourceArgs,
+}
+
 /// Where the accounts are.
 pub(super) enum Accounts {
     /// In a data folder that no server has.
@@ -137,6 +152,14 @@ pub(super) async fn run(args: &AccountArgs, env: Vec<(String, String)>) -> Resul
                 Accounts::There(server) => server.call(Method::POST, "/accounts/remove-factors", Some(&input)).await?,
             }
             writeln!(out, "{} signs in by its password alone now, and its sessions ended.", args.account)?;
+        }
+        AccountVerb::SignInLink(args) => {
+            let input = MakeSignInLink { account: args.account.clone() };
+            let link: SignInLink = match Accounts::open(&args.source, env).await? {
+                Accounts::Here(app) => operator::make_sign_in_link(&app, input).await?,
+                Accounts::There(server) => server.call(Method::POST, "/accounts/sign-in-link", Some(&input)).await?,
+            };
+            writeln!(out, "{}", link.link)?;
         }
         AccountVerb::ResetPassword(args) => {
             let (password, made) = password(args.password_stdin)?;

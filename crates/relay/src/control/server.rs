@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::SOCKET;
 use crate::account::operator::{
-    self, AccountSummary, CreateAccount, CreateInvite, Created, Invite, RemoveFactors, ResetPassword, ShowCodes,
+    self, AccountSummary, CreateAccount, CreateInvite, Created, Invite, MakeSignInLink, RemoveFactors, ResetPassword,
+    ShowCodes, SignInLink,
 };
 use crate::account::{self, RotateSigningKey, RotatedSigningKey, ShownCode};
 use crate::backup::told::{self, InPlace};
@@ -40,6 +41,7 @@ pub(crate) async fn serve(app: AppState, data_dir: &Path, stop: CancellationToke
         .route("/accounts", get(list).post(create))
         .route("/accounts/reset-password", post(reset_password))
         .route("/accounts/remove-factors", post(remove_factors))
+        .route("/accounts/sign-in-link", post(make_sign_in_link))
         .route("/invites", post(create_invite))
         .route("/codes", post(show_codes))
         .route("/rotate/signing-key", post(rotate_signing_key))
@@ -71,6 +73,13 @@ async fn create(State(app): State<AppState>, Json(input): Json<CreateAccount>) -
 
 async fn create_invite(State(app): State<AppState>, Json(input): Json<CreateInvite>) -> Result<Json<Invite>, XrpcError> {
     operator::create_invite(&app, input).await.map(Json)
+}
+
+async fn make_sign_in_link(
+    State(app): State<AppState>,
+    Json(input): Json<MakeSignInLink>,
+) -> Result<Json<SignInLink>, XrpcError> {
+    operator::make_sign_in_link(&app, input).await.map(Json)
 }
 
 async fn remove_factors(State(app): State<AppState>, Json(input): Json<RemoveFactors>) -> Result<Json<()>, XrpcError> {

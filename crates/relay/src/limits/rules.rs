@@ -144,7 +144,7 @@ pub(crate) fn rule(name: &str) -> Option<Rule> {
             (By::Account, 1, &[Window::SetUpFactor])
         }
         "/account/sign-in/passkey/begin" | "/account/confirm/passkey" => (By::Address, 1, &[Window::BeginPasskey]),
-        "/join" => (By::Address, 1, &[Window::Join]),
+        "/join" | "/account/sign-in/link" => (By::Address, 1, &[Window::Join]),
         "/oauth/par" => (By::Address, 1, &[Window::PushRequest]),
         "/oauth/token" => (By::Address, 1, &[Window::Token]),
         "/oauth/revoke" | "/oauth/introspect" => (By::Address, 1, &[Window::EndToken]),

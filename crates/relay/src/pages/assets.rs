@@ -18,6 +18,7 @@ const ASSETS: &[Asset] = &[
     asset("pages.css", "text/css; charset=utf-8", include_str!("../../assets/pages.css")),
     asset("setup.js", "text/javascript; charset=utf-8", include_str!("../../assets/setup.js")),
     asset("sign-in.js", "text/javascript; charset=utf-8", include_str!("../../assets/sign-in.js")),
+    asset("sign-in-link.js", "text/javascript; charset=utf-8", include_str!("../../assets/sign-in-link.js")),
     asset("sign-up.js", "text/javascript; charset=utf-8", include_str!("../../assets/sign-up.js")),
 ];
 

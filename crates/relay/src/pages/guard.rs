@@ -41,6 +41,10 @@ fn is_asset(path: &str) -> bool {
 #[derive(Clone, Debug)]
 pub(crate) struct FormTarget(pub(crate) String);
 
+/// What scripts of this page may call besides this server: an origin.
+#[derive(Clone, Debug)]
+pub(crate) struct CallTarget(pub(crate) String);
+
 /// The error of a page that the guard did not see.
 pub(super) fn missing() -> XrpcError {
     XrpcError::internal("a page is routed past the guard")
@@ -78,7 +82,7 @@ pub(crate) async fn guard(State(app): State<AppState>, request: Request, next: N
     };
     let form_target = response.extensions_mut().remove::<FormTarget>();
     let headers = response.headers_mut();
-    put_headers(headers, app.config.server.public_url.is_https(), form_target);
+    put_headers(headers, app.config.server.public_url.is_https(), form_target, None);
     visitor.cookies.write(headers, app.config.server.public_url.is_https());
     response
 }
@@ -117,11 +121,17 @@ fn put(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
 }
 
 /// Puts on a page what the browser may do with it; `https` is whether people reach it by TLS.
-pub(crate) fn put_headers(headers: &mut HeaderMap, https: bool, form_target: Option<FormTarget>) {
+pub(crate) fn put_headers(
+    headers: &mut HeaderMap,
+    https: bool,
+    form_target: Option<FormTarget>,
+    call_target: Option<CallTarget>,
+) {
     // Browsers hold the answer to a form against this as well, also where it leads on to an app.
     let target = form_target.map_or_else(String::new, |target| format!(" {}", target.0));
+    let calls = call_target.map_or_else(String::new, |target| format!(" {}", target.0));
     let policy = format!(
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; \
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'{calls}; \
          form-action 'self'{target}; frame-ancestors 'none'; base-uri 'none'"
     );
     if let Ok(policy) = HeaderValue::try_from(policy) {

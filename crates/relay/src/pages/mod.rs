@@ -32,7 +32,7 @@ pub(crate) use cookies::find as find_cookie;
 pub(crate) use csrf::{CsrfForm, CsrfJson};
 pub(crate) use destination::{Destination, ShownApp};
 pub(crate) use frame::Frame;
-pub(crate) use guard::{FormTarget, check_origin, guard, is_page, put_headers};
+pub(crate) use guard::{CallTarget, FormTarget, check_origin, guard, is_page, put_headers};
 pub(crate) use language::Language;
 pub(crate) use session::{SignedIn, WebSessionError, begin, end, signed_in_accounts, sweep, switch_to};
 pub(crate) use visitor::{Visitor, local_path, see_other};

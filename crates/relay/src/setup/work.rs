@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::{Did, Handle};
 use crypto::{Curve, SigningKey};
@@ -16,8 +17,8 @@ use super::live::{Live, LiveError, rehearse};
 use super::moving::InMemory;
 use super::place::Place;
 use super::reach::{Location, Reach};
-use crate::account::{self, Claim, CreateError, NewAccount, operator};
-use crate::backup::BackupKey;
+use crate::account::{self, Claim, CreateError, NewAccount, operator, sign_in_link};
+use crate::backup::{BackupKey, told};
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigErrors, MailAddress, Override};
 use crate::doctor::probe::{self, Known};
@@ -27,6 +28,10 @@ use crate::identity::address::is_global_unicast;
 use crate::mail::{Delivery, Letter, Mailer};
 use crate::pages::account::{PasswordFault, password_fault};
 use crate::state::AppState;
+use crate::status::milestone::Milestone;
+
+/// How long the last look waits for the first backup.
+const FIRST_BACKUP: Duration = Duration::from_secs(20);
 
 /// A set-up that is under way.
 #[derive(Debug)]
@@ -362,16 +367,54 @@ impl Setup {
             try_folder(folder).map_err(|reason| WorkError::Backup { folder: folder.display().to_string(), reason })?;
             self.backup_key()?;
         }
+        // The server that runs was started without it.
+        self.stop().await;
         Ok(self.change(|answers| answers.backup = Some(answer)).await?)
+    }
+
+    /// Makes a link that signs the owner of the first account in on the server itself, where a passkey can be added; `None` when
+    /// there is no account yet. The password does without it, so what hinders it is only written down.
+    pub(crate) async fn passkey_link(&self) -> Option<String> {
+        let Some(AccountAnswer::Made { did, .. }) = self.answers().await.account else { return None };
+        let app = self.app().await.ok()?;
+        if !app.passkeys.are_available() {
+            return None;
+        }
+        match sign_in_link::make(&app, &did).await {
+            Ok(link) => Some(link),
+            Err(err) => {
+                tracing::warn!(error = &err as &dyn std::error::Error, "no link for adding a passkey could be made");
+                None
+            }
+        }
     }
 
     /// Looks whether all that the server stands on is well.
     pub(crate) async fn look_at_all(&self) -> Result<Vec<Finding>, WorkError> {
         let app = self.app().await?;
+        self.back_up_first(&app).await;
         let accounts = operator::list(&app).await.map_err(|err| err.describe());
-        let known = Known { running: true, accounts, ..Known::default() };
+        let milestones = crate::status::milestones(&app).await.unwrap_or_default();
+        let known = Known { running: true, accounts, milestones, ..Known::default() };
         let facts = Box::pin(probe::gather(&app.config, &app.identity, &app.mail, &self.clock, known)).await;
         Ok(doctor::evaluate(&facts))
+    }
+
+    /// Makes the first backup and restores it on trial, so that a place that does not do is told now. What takes longer goes on,
+    /// and the server makes up for what is cut off.
+    async fn back_up_first(&self, app: &AppState) {
+        let done = crate::status::milestones(app).await.unwrap_or_default().contains_key(Milestone::Backup.name());
+        if done || app.backups.is_empty() {
+            return;
+        }
+        let app = app.clone();
+        let work = tokio::spawn(async move {
+            told::back_up_everywhere(&app).await;
+            told::drill_everywhere(&app).await;
+        });
+        if tokio::time::timeout(FIRST_BACKUP, work).await.is_err() {
+            tracing::info!("the first backup is still being made");
+        }
     }
 
     /// Returns the server, which is started when it does not run.

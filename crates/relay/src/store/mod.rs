@@ -38,6 +38,7 @@ pub(crate) mod reserved_key;
 pub(crate) mod row;
 pub(crate) mod session;
 pub(crate) mod sign_in;
+pub(crate) mod sign_in_link;
 pub(crate) mod standing;
 mod stats;
 pub(crate) mod tls;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use data_encoding::HEXLOWER;
 use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params};
 
-use super::{AccountId, StoreError, expect_one_row, row};
+use super::{AccountId, StoreError, expect_one_row, row, sign_in_link};
 
 /// The lasting name of a browser. It is no secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -180,8 +180,9 @@ pub(crate) fn confirm(conn: &Connection, device: DeviceId, account: AccountId, n
     Ok(())
 }
 
-/// Ends the sessions of an account in all browsers but one.
+/// Ends the sessions of an account in all browsers but one. A link that would begin another one goes, too.
 pub(crate) fn delete_others(conn: &Connection, device: DeviceId, account: AccountId) -> Result<(), StoreError> {
+    sign_in_link::delete(conn, account)?;
     let sql = "DELETE FROM web_session WHERE account = ?2 AND device <> ?1";
     conn.prepare_cached(sql)?.execute(params![device, account.0])?;
     Ok(())
@@ -193,8 +194,9 @@ pub(crate) fn delete(conn: &Connection, device: DeviceId, account: AccountId) ->
     Ok(())
 }
 
-/// Ends all sessions of an account in browsers.
+/// Ends all sessions of an account in browsers. A link that would begin another one goes, too.
 pub(crate) fn delete_all(conn: &Connection, account: AccountId) -> Result<(), StoreError> {
+    sign_in_link::delete(conn, account)?;
     conn.prepare_cached("DELETE FROM web_session WHERE account = ?1")?.execute([account.0])?;
     Ok(())
 }

@@ -103,6 +103,8 @@ async fn accounts_are_managed_with_and_without_a_server() {
         let made = said.lines().find_map(|line| line.strip_prefix("password: ")).unwrap().to_owned();
         let missing = run(&["reset-password", "nobody.test"], None).await;
         assert!(!missing.status.success() && !missing.stderr.is_empty());
+        let link = good(&run(&["sign-in-link", &handle], None).await);
+        assert!(link.starts_with(&format!("{url}/account/sign-in/link?account={handle}#")), "{link}");
         if !running {
             server = server.restart().await;
         }

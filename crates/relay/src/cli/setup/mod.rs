@@ -149,6 +149,8 @@ pub(super) fn go_on(done: Done) -> Result<(), CliError> {
         }
         Some(Ending::Trial) => {
             command.arg("dev").arg("--data-dir").arg(done.place.data_dir.join("trial"));
+            // Nobody has to know its address, and another one may be running.
+            command.args(["--plc-bind", "127.0.0.1:0"]);
             if let Some(bind) = done.bind {
                 command.arg("--bind").arg(bind.to_string());
             }

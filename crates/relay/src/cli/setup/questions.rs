@@ -1,5 +1,7 @@
 //! `relay setup`: the questions in the terminal.
 
+use std::io::IsTerminal as _;
+
 use common::Did;
 
 use super::{mail_problem, sentence};
@@ -263,6 +265,7 @@ async fn finish(setup: &Setup, terminal: &Terminal, env: Vec<(String, String)>) 
     crate::cli::doctor::print(&mut std::io::stdout(), &setup.look_at_all().await?)?;
     let service = service_is_possible(setup.place())
         && terminal.agree("\nShall it run as a service, which starts with the machine?", true)?;
+    let passkey = setup.passkey_link().await;
     setup.complete().await?;
     let answers = setup.answers().await;
     let host = answers.host.unwrap_or_default();
@@ -273,5 +276,17 @@ async fn finish(setup: &Setup, terminal: &Terminal, env: Vec<(String, String)>) 
     if let Some(AccountAnswer::Made { handle, .. }) = answers.account {
         terminal.say(&format!("Sign in as @{handle} with any app; as hosting provider it asks for, write {host}."))?;
     }
+    if let Some(link) = passkey {
+        terminal.say(&passkey_lines(&link, std::io::stdout().is_terminal()))?;
+    }
     Ok(Some(if service { Ending::Service } else { Ending::Here }))
+}
+
+/// Tells the way to a passkey, which belongs to the name of the server and so is made there.
+fn passkey_lines(link: &str, qr: bool) -> String {
+    let code = if qr { crate::qr::in_terminal(link).unwrap_or_default() } else { String::new() };
+    format!(
+        "\nTo sign in without the password, add a passkey. This link leads you to where you do, signed in; it works once, within a\n\
+         quarter of an hour. Your password stays the way back.\n\n    {link}\n\n{code}"
+    )
 }

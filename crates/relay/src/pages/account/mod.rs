@@ -16,6 +16,7 @@ pub(crate) mod security;
 mod shell;
 pub(crate) mod sign_in;
 pub(crate) mod sign_in_code;
+pub(crate) mod sign_in_link;
 pub(crate) mod sign_in_passkey;
 pub(crate) mod sign_out;
 pub(crate) mod sign_up;

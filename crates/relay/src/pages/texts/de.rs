@@ -1,8 +1,8 @@
 //! German.
 
 use super::{
-    Authorize, Common, ErrorTexts, ForgotPassword, Front, Home, Public, ResetPassword, Scopes, SignIn, SignInCode, SignUp,
-    Texts,
+    Authorize, Common, ErrorTexts, ForgotPassword, Front, Home, Public, ResetPassword, Scopes, SignIn, SignInCode, SignInLink,
+    SignUp, Texts,
 };
 
 pub(crate) const TEXTS: Texts = Texts {
@@ -74,6 +74,19 @@ pub(crate) const TEXTS: Texts = Texts {
         back: "Zurück zur Anmeldung",
         wrong: "Dieser Code stimmt nicht, ist zu alt oder wurde schon benutzt. Prüfen Sie ihn und versuchen Sie es noch einmal.",
         too_many: "Zu viele falsche Codes. Warten Sie eine Minute oder nehmen Sie einen Ersatzcode.",
+    },
+    sign_in_link: SignInLink {
+        title: "Passkey hinzufügen",
+        lead: |handle| {
+            format!(
+                "Ihr Link meldet Sie in diesem Browser als {handle} an, ein einziges Mal. Dann können Sie einen Passkey hinzufügen."
+            )
+        },
+        token: "Was im Link hinter dem # steht",
+        submit: "Anmelden",
+        over_title: "Dieser Link gilt nicht mehr",
+        over: "Ein Link gilt einmal und eine Viertelstunde lang. Mit Ihrem Passwort kommen Sie an dieselbe Stelle; verloren ist nichts.",
+        password: "Mit dem Passwort anmelden",
     },
     authorize: Authorize {
         choose_title: "Konto wählen",

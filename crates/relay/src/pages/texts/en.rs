@@ -1,8 +1,8 @@
 //! English.
 
 use super::{
-    Authorize, Common, ErrorTexts, ForgotPassword, Front, Home, Public, ResetPassword, Scopes, SignIn, SignInCode, SignUp,
-    Texts,
+    Authorize, Common, ErrorTexts, ForgotPassword, Front, Home, Public, ResetPassword, Scopes, SignIn, SignInCode, SignInLink,
+    SignUp, Texts,
 };
 
 pub(crate) const TEXTS: Texts = Texts {
@@ -72,6 +72,15 @@ pub(crate) const TEXTS: Texts = Texts {
         back: "Back to sign in",
         wrong: "This code is not right, is too old or was used already. Check it and try again.",
         too_many: "Too many wrong codes. Wait a minute, or use a backup code.",
+    },
+    sign_in_link: SignInLink {
+        title: "Add a passkey",
+        lead: |handle| format!("Your link signs you in as {handle} in this browser, once. Then you can add a passkey."),
+        token: "What stands behind the # in the link",
+        submit: "Sign in",
+        over_title: "This link is over",
+        over: "A link works once and for a quarter of an hour. With your password you get to the same place, and nothing is lost.",
+        password: "Sign in with your password",
     },
     authorize: Authorize {
         choose_title: "Choose an account",

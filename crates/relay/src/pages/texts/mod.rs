@@ -24,6 +24,7 @@ pub(crate) struct Texts {
     pub(crate) error: ErrorTexts,
     pub(crate) sign_in: SignIn,
     pub(crate) sign_in_code: SignInCode,
+    pub(crate) sign_in_link: SignInLink,
     pub(crate) sign_up: SignUp,
     pub(crate) authorize: Authorize,
     pub(crate) forgot_password: ForgotPassword,
@@ -95,6 +96,19 @@ pub(crate) struct SignIn {
     pub(crate) or: &'static str,
     pub(crate) passkey_wrong: &'static str,
     pub(crate) passkey_failed: &'static str,
+}
+
+/// A link that signs in.
+#[derive(Debug)]
+pub(crate) struct SignInLink {
+    pub(crate) title: &'static str,
+    /// With the handle.
+    pub(crate) lead: With,
+    pub(crate) token: &'static str,
+    pub(crate) submit: &'static str,
+    pub(crate) over_title: &'static str,
+    pub(crate) over: &'static str,
+    pub(crate) password: &'static str,
 }
 
 #[derive(Debug)]

@@ -19,7 +19,7 @@ use tower::ServiceExt as _;
 use super::door::Refused;
 use super::pages::refused;
 use super::{App, Web};
-use crate::pages::{check_origin, put_headers};
+use crate::pages::{CallTarget, check_origin, put_headers};
 use crate::server::Peer;
 
 /// Guards all that the set-up serves.
@@ -42,7 +42,8 @@ pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) 
     } else {
         next.run(request).await
     };
-    put_headers(response.headers_mut(), false, None);
+    let call_target = response.extensions_mut().remove::<CallTarget>();
+    put_headers(response.headers_mut(), false, None, call_target);
     response
 }
 

@@ -19,6 +19,7 @@ use crate::move_in::Fault;
 use crate::pages::account::MIN_PASSWORD_CHARS;
 use crate::pages::texts::SetupTexts;
 use crate::pages::{Frame, Language, find_cookie};
+use crate::qr;
 
 /// The cookie of the browser that was let in.
 pub(super) const COOKIE: &str = "relay_setup";
@@ -218,9 +219,18 @@ impl FinishPage {
 pub(super) struct LivePage {
     pub(super) frame: Frame,
     pub(super) host: String,
+    /// Where the server answers.
+    pub(super) origin: String,
+    pub(super) passkey: Option<PasskeyOffer>,
     pub(super) handle: Option<String>,
     pub(super) service: bool,
     pub(super) problem: Option<String>,
+}
+
+/// The way to a passkey of the server.
+pub(super) struct PasskeyOffer {
+    pub(super) link: String,
+    pub(super) qr: Option<qr::Svg>,
 }
 
 #[derive(Template)]
@@ -316,12 +326,21 @@ impl ReachPage {
 }
 
 impl LivePage {
-    pub(super) fn of(frame: Frame, answers: &Answers, service: bool, problem: Option<String>) -> Self {
+    pub(super) fn of(
+        frame: Frame,
+        answers: &Answers,
+        service: bool,
+        problem: Option<String>,
+        passkey_link: Option<String>,
+    ) -> Self {
         let handle = match &answers.account {
             Some(AccountAnswer::Made { handle, .. }) => Some(handle.to_string()),
             Some(AccountAnswer::Later) | None => None,
         };
-        Self { frame, host: answers.host.clone().unwrap_or_default(), handle, service, problem }
+        let host = answers.host.clone().unwrap_or_default();
+        let offer = |link: String| PasskeyOffer { qr: qr::Svg::of(&link).ok(), link };
+        let passkey = passkey_link.map(offer);
+        Self { frame, origin: format!("https://{host}"), host, passkey, handle, service, problem }
     }
 }
 

@@ -24,6 +24,7 @@ use super::pages::{
 };
 use super::{App, Web};
 use crate::account::{CreateError, HandleRuleError};
+use crate::pages::CallTarget;
 use crate::pages::account::PasswordFault;
 use crate::pages::language::{COOKIE as LANGUAGE_COOKIE, Language};
 use crate::pages::texts::{SignUp, Texts};
@@ -348,6 +349,7 @@ fn account_problem(fault: &AccountFault, t: &Texts) -> Problem {
 async fn finish(app: &App, headers: &HeaderMap, fields: &Fields) -> Response {
     let frame = frame(app, headers, "/setup/finish");
     let answers = app.setup.answers().await;
+    let passkey = app.setup.passkey_link().await;
     if let Err(err) = app.setup.complete().await {
         return broken(frame.t, &err);
     }
@@ -361,7 +363,10 @@ async fn finish(app: &App, headers: &HeaderMap, fields: &Fields) -> Response {
     };
     let service = wanted && problem.is_none();
     app.ending.send_replace(Some(if service { Ending::Service } else { Ending::Here }));
-    page(StatusCode::OK, &LivePage::of(frame, &answers, service, problem))
+    let live = LivePage::of(frame, &answers, service, problem, passkey);
+    let mut response = page(StatusCode::OK, &live);
+    response.extensions_mut().insert(CallTarget(live.origin));
+    response
 }
 
 /// `POST /setup/try`: a local network instead.

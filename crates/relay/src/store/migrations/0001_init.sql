@@ -87,6 +87,14 @@ CREATE TABLE web_session (
 CREATE INDEX web_session_account ON web_session (account);
 CREATE INDEX web_session_expires ON web_session (expires_at);
 
+-- A link that signs the owner of an account in, once; at most one for an account.
+CREATE TABLE sign_in_link (
+  account INTEGER PRIMARY KEY REFERENCES account (id) ON DELETE CASCADE,
+  -- SHA-256 of the random bytes in the link.
+  digest BLOB NOT NULL UNIQUE,
+  expires_at INTEGER NOT NULL
+) STRICT;
+
 -- The last times that someone signed in; bounded for each account.
 CREATE TABLE sign_in (
   id INTEGER PRIMARY KEY AUTOINCREMENT,

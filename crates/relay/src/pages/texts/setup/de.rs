@@ -40,8 +40,13 @@ pub(crate) const TEXTS: SetupTexts = SetupTexts {
     try_submit: "Hier ausprobieren",
     trial_title: "Dein kleines Netz startet",
     trial_text: "Es läuft, solange das Programm läuft. Melde dich als alice.test mit dem Passwort alice-password an. \
-                 Um einen Server für die Welt einzurichten, starte das Programm neu.",
+                 Strg-C im Terminal beendet es. Starte das Programm neu, um hier weiterzumachen oder einen Server für die Welt \
+                 einzurichten.",
     trial_open: "Öffnen",
+    trial_wait: "Es startet …",
+    trial_silent: "Es antwortet noch nicht. Im Terminal, wo du das Programm gestartet hast, steht warum.",
+    trial_passkey: "Passkeys gehören zum Namen eines Servers. Einer von hier gilt nur für diesen Versuch; dein eigener Server \
+                    bekommt seinen am Ende der Einrichtung, sobald er HTTPS hat.",
 
     dns_title: "Trage diese Zeilen bei deinem DNS-Anbieter ein",
     dns_lead: "Sie führen den Namen deines Servers, und die Namen aller Konten darauf, zu diesem Rechner.",
@@ -156,7 +161,21 @@ pub(crate) const TEXTS: SetupTexts = SetupTexts {
     live_as: |handle| format!("Du bist @{handle}."),
     live_open: "Dein Konto öffnen",
     live_app: |host| format!("Melde dich in einer App mit deinem Handle an. Fragt sie nach dem Anbieter, schreibe {host}."),
-    live_passkey: "Dort kannst du einen Passkey und einen zweiten Faktor einrichten.",
+    live_passkey: "Ein Passkey statt des Passworts",
+    live_passkey_what: "Du meldest dich mit Finger, Gesicht oder der Sperre deines Geräts an. Ein Passkey gehört zum Namen des \
+                        Servers und entsteht darum dort: Der Link führt dich hin, schon angemeldet.",
+    live_passkey_wait: |url| format!("Warte, bis {url} diesem Browser antwortet …"),
+    live_passkey_silent: |url| {
+        format!(
+            "{url} antwortet diesem Browser noch nicht. Manche Router führen nicht zu einem Server hinter ihnen zurück: Öffne den \
+             Link dann auf einem Telefon ohne WLAN."
+        )
+    },
+    live_passkey_add: "Passkey hinzufügen",
+    live_passkey_phone: "Auf deinem Telefon",
+    live_passkey_qr: "QR-Code des Links",
+    live_passkey_back: "Der Link gilt einmal, eine Viertelstunde lang. Dein Passwort bleibt der Weg zurück: Damit fügst du auch \
+                        später einen Passkey hinzu, in deinem Konto unter „Anmeldung“.",
     live_service: "Der Server läuft als Dienst und startet mit dem Rechner. Das Programm im Terminal ist beendet.",
     live_here: "Der Server läuft in dem Programm, das du gestartet hast, und endet mit ihm.",
     live_service_failed: "Der Dienst konnte nicht eingerichtet werden; der Server läuft in dem Programm, das du gestartet hast.",

@@ -39,8 +39,12 @@ pub(crate) const TEXTS: SetupTexts = SetupTexts {
     try_submit: "Just try it here",
     trial_title: "Your little network starts",
     trial_text: "It runs for as long as the program does. Sign in as alice.test with the password alice-password. \
-                 To set up a server for the world, start the program again.",
+                 Ctrl-C in the terminal ends it. Start the program again to go on here, or to set up a server for the world.",
     trial_open: "Open it",
+    trial_wait: "It starts …",
+    trial_silent: "It does not answer yet. The terminal, where you started the program, says why.",
+    trial_passkey: "Passkeys belong to the name of a server. One that you add here is good for this trial; your own server gets \
+                    its own, at the end of its set-up, once it has HTTPS.",
 
     dns_title: "Write these rows at your DNS provider",
     dns_lead: "They lead the name of your server, and the names of all accounts on it, to this machine.",
@@ -149,7 +153,21 @@ pub(crate) const TEXTS: SetupTexts = SetupTexts {
     live_as: |handle| format!("You are @{handle}."),
     live_open: "Open your account",
     live_app: |host| format!("In any app, sign in with your handle. If it asks for a hosting provider, write {host}."),
-    live_passkey: "There you can add a passkey and a second factor.",
+    live_passkey: "A passkey in place of the password",
+    live_passkey_what: "You sign in with your finger, your face or the lock of your device. A passkey belongs to the name of \
+                        the server, so it is made on the server itself: the link leads you there, signed in.",
+    live_passkey_wait: |url| format!("Waiting until {url} answers this browser …"),
+    live_passkey_silent: |url| {
+        format!(
+            "{url} does not answer this browser yet. Some routers do not lead back to a server behind them: then open the link on \
+             a phone without Wi-Fi."
+        )
+    },
+    live_passkey_add: "Add a passkey",
+    live_passkey_phone: "On your phone",
+    live_passkey_qr: "QR code of the link",
+    live_passkey_back: "The link works once, within a quarter of an hour. Your password stays the way back: later you add a \
+                        passkey with it, in your account under “Signing in”.",
     live_service: "The server runs as a service and starts with the machine. The program in the terminal has ended.",
     live_here: "The server runs in the program that you started. It ends with it.",
     live_service_failed: "The service could not be installed, so the server runs in the program that you started.",

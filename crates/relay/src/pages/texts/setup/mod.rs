@@ -48,6 +48,9 @@ pub(crate) struct SetupTexts {
     pub(crate) trial_title: &'static str,
     pub(crate) trial_text: &'static str,
     pub(crate) trial_open: &'static str,
+    pub(crate) trial_wait: &'static str,
+    pub(crate) trial_silent: &'static str,
+    pub(crate) trial_passkey: &'static str,
 
     pub(crate) dns_title: &'static str,
     pub(crate) dns_lead: &'static str,
@@ -154,6 +157,14 @@ pub(crate) struct SetupTexts {
     /// With the host name.
     pub(crate) live_app: With,
     pub(crate) live_passkey: &'static str,
+    pub(crate) live_passkey_what: &'static str,
+    /// With the address of the server.
+    pub(crate) live_passkey_wait: With,
+    pub(crate) live_passkey_silent: With,
+    pub(crate) live_passkey_add: &'static str,
+    pub(crate) live_passkey_phone: &'static str,
+    pub(crate) live_passkey_qr: &'static str,
+    pub(crate) live_passkey_back: &'static str,
     pub(crate) live_service: &'static str,
     pub(crate) live_here: &'static str,
     pub(crate) live_service_failed: &'static str,
