@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::said::Said;
+
 /// How a check ended, from good to bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -24,34 +26,34 @@ pub(crate) struct Finding {
     pub(crate) id: &'static str,
     pub(crate) outcome: Outcome,
     /// What is so, as a sentence.
-    pub(crate) sentence: String,
+    pub(crate) sentence: Said,
     /// What to do, as a sentence or the line to write; empty when there is nothing to do.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub(crate) remedy: String,
+    #[serde(skip_serializing_if = "Said::is_empty")]
+    pub(crate) remedy: Said,
     /// Whether `--fix` does it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) fixable: bool,
 }
 
 impl Finding {
-    pub(super) fn good(id: &'static str, sentence: impl Into<String>) -> Self {
-        Self::new(id, Outcome::Good, sentence, "")
+    pub(super) fn good(id: &'static str, sentence: Said) -> Self {
+        Self::new(id, Outcome::Good, sentence, Said::nothing())
     }
 
-    pub(super) fn notice(id: &'static str, sentence: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(super) fn notice(id: &'static str, sentence: Said, remedy: Said) -> Self {
         Self::new(id, Outcome::Notice, sentence, remedy)
     }
 
-    pub(super) fn warning(id: &'static str, sentence: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(super) fn warning(id: &'static str, sentence: Said, remedy: Said) -> Self {
         Self::new(id, Outcome::Warning, sentence, remedy)
     }
 
-    pub(super) fn error(id: &'static str, sentence: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(super) fn error(id: &'static str, sentence: Said, remedy: Said) -> Self {
         Self::new(id, Outcome::Error, sentence, remedy)
     }
 
-    pub(super) fn skipped(id: &'static str, sentence: impl Into<String>) -> Self {
-        Self::new(id, Outcome::Skipped, sentence, "")
+    pub(super) fn skipped(id: &'static str, sentence: Said) -> Self {
+        Self::new(id, Outcome::Skipped, sentence, Said::nothing())
     }
 
     pub(super) fn fixable(mut self) -> Self {
@@ -59,7 +61,7 @@ impl Finding {
         self
     }
 
-    fn new(id: &'static str, outcome: Outcome, sentence: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { id, outcome, sentence: sentence.into(), remedy: remedy.into(), fixable: false }
+    fn new(id: &'static str, outcome: Outcome, sentence: Said, remedy: Said) -> Self {
+        Self { id, outcome, sentence, remedy, fixable: false }
     }
 }

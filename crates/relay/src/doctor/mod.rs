@@ -8,6 +8,7 @@ mod facts;
 mod finding;
 mod fix;
 pub(crate) mod probe;
+mod said;
 
 #[cfg(test)]
 pub(crate) use facts::Authorities;

@@ -2,20 +2,24 @@
 
 use crate::doctor::facts::{AccountFacts, Facts};
 use crate::doctor::finding::Finding;
+use crate::doctor::said::said;
 
 pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
     let accounts = match &facts.accounts {
         Ok(accounts) => accounts,
         Err(reason) => {
-            findings.push(Finding::skipped("account.did", format!("The accounts were not looked at: {reason}.")));
+            findings.push(Finding::skipped(
+                "account.did",
+                said!("account.unknown", "The accounts were not looked at: {reason}.", reason),
+            ));
             return;
         }
     };
     if accounts.is_empty() {
         findings.push(Finding::notice(
             "account.did",
-            "There is no account yet.",
-            "Make one: `relay account create alice.pds.example.com --email alice@example.com`.",
+            said!("account.none", "There is no account yet."),
+            said!("account.none.do", "Make one: `relay account create alice.pds.example.com --email alice@example.com`."),
         ));
         return;
     }
@@ -29,7 +33,10 @@ pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
         }
     }
     if findings.len() == before {
-        findings.push(Finding::good("account.did", format!("{} accounts are found by handle and DID.", accounts.len())));
+        findings.push(Finding::good(
+            "account.did",
+            said!("account.found", "{count} accounts are found by handle and DID.", count = accounts.len()),
+        ));
     }
 }
 
@@ -39,25 +46,41 @@ fn did(facts: &Facts, account: &AccountFacts) -> Option<Finding> {
     match &account.document {
         Err(reason) => Some(Finding::error(
             ID,
-            format!("The document of {did} cannot be had: {reason}."),
-            "For did:plc the PLC directory has to answer; for did:web, the account's own host.",
+            said!("account.document", "The document of {did} cannot be had: {reason}.", did, reason),
+            said!("account.document.do", "For did:plc the PLC directory has to answer; for did:web, the account's own host."),
         )),
         Ok((Some(endpoint), _)) if endpoint.trim_end_matches('/') == own => match &account.document {
             Ok((_, Some(handle))) if *handle != account.handle => Some(Finding::warning(
                 ID,
-                format!("The document of {did} has the handle {handle}, and this server {}.", account.handle),
-                "Set the handle again in the app, so that both say the same.",
+                said!(
+                    "account.names_differ",
+                    "The document of {did} has the handle {handle}, and this server {here}.",
+                    did,
+                    handle,
+                    here = account.handle
+                ),
+                said!("account.names_differ.do", "Set the handle again in the app, so that both say the same."),
             )),
             _ => None,
         },
         Ok((endpoint, _)) => Some(Finding::error(
             ID,
-            format!(
-                "The document of {did} ({}) says that the account is at {}.",
-                account.handle,
-                endpoint.as_deref().unwrap_or("no server")
+            match endpoint {
+                Some(place) => said!(
+                    "account.elsewhere",
+                    "The document of {did} ({handle}) says that the account is at {place}.",
+                    did,
+                    handle = account.handle,
+                    place
+                ),
+                None => {
+                    said!("account.nowhere", "The document of {did} ({handle}) names no server.", did, handle = account.handle)
+                }
+            },
+            said!(
+                "account.elsewhere.do",
+                "If the account moved away, deactivate it here. If this server moved, update its DID: docs/OPERATIONS.md."
             ),
-            "If the account moved away, deactivate it here. If this server moved, update its DID: docs/OPERATIONS.md.",
         )),
     }
 }
@@ -69,14 +92,25 @@ fn handle(account: &AccountFacts) -> Option<Finding> {
         Ok(resolved) if resolved == did => None,
         Ok(resolved) => Some(Finding::error(
             ID,
-            format!("The handle {handle} leads to {resolved}, and not to {did}."),
-            "Somebody else's DNS row or file has the name. Change it there, or choose another handle.",
+            said!("account.handle_taken", "The handle {handle} leads to {resolved}, and not to {did}.", handle, resolved, did),
+            said!(
+                "account.handle_taken.do",
+                "Somebody else's DNS row or file has the name. Change it there, or choose another handle."
+            ),
         )),
         Err(reason) => Some(Finding::error(
             ID,
-            format!("The handle {handle} leads nowhere, so apps show it as invalid: {reason}."),
-            format!(
-                "Under a domain of this server *.DOMAIN has to lead here. For an own domain write the DNS row `_atproto.{handle}. TXT \"did={did}\"`."
+            said!(
+                "account.handle_lost",
+                "The handle {handle} leads nowhere, so apps show it as invalid: {reason}.",
+                handle,
+                reason
+            ),
+            said!(
+                "account.handle_lost.do",
+                "Under a domain of this server *.DOMAIN has to lead here. For an own domain write the DNS row `_atproto.{handle}. TXT \"did={did}\"`.",
+                handle,
+                did
             ),
         )),
     }

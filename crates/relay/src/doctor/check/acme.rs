@@ -2,28 +2,40 @@
 
 use crate::doctor::facts::{AcmeFacts, CaaRecord, Facts};
 use crate::doctor::finding::Finding;
+use crate::doctor::said::said;
 
 pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
     let Some(acme) = &facts.acme else { return };
     let names = match &acme.authority {
         Ok(names) => {
-            findings.push(Finding::good("acme", format!("The certificate authority at {} answers.", acme.url)));
+            findings.push(Finding::good(
+                "acme",
+                said!("acme.answers", "The certificate authority at {url} answers.", url = acme.url),
+            ));
             names
         }
         Err(reason) => {
             findings.push(Finding::error(
                 "acme",
-                format!("The certificate authority at {} does not answer: {reason}.", acme.url),
-                "Check tls.acme_directory, and that this machine can call out.",
+                said!("acme.silent", "The certificate authority at {url} does not answer: {reason}.", url = acme.url, reason),
+                said!("acme.silent.do", "Check tls.acme_directory, and that this machine can call out."),
             ));
-            findings.push(Finding::skipped("dns.caa", "It is looked at once the certificate authority answers."));
+            findings.push(Finding::skipped(
+                "dns.caa",
+                said!("caa.later", "It is looked at once the certificate authority answers."),
+            ));
             return;
         }
     };
     // An authority that does not say what CAA calls it does not look at CAA.
     if let Some(first) = names.first() {
         let wrong = acme.names.iter().find_map(|(name, records)| judge(name, records, names, acme));
-        let good = || Finding::good("dns.caa", format!("DNS lets {first} issue certificates for the names of the server."));
+        let good = || {
+            Finding::good(
+                "dns.caa",
+                said!("caa.good", "DNS lets {first} issue certificates for the names of the server.", first),
+            )
+        };
         findings.push(wrong.unwrap_or_else(good));
     }
 }
@@ -35,8 +47,16 @@ fn judge(name: &str, records: &Result<Vec<CaaRecord>, String>, authority: &[Stri
         Err(reason) => {
             return Some(Finding::warning(
                 ID,
-                format!("Whether DNS lets the authority issue certificates for {name} cannot be found out: {reason}."),
-                "The authority asks the same question, and refuses as long as it gets no answer. Tell your DNS provider.",
+                said!(
+                    "caa.unknown",
+                    "Whether DNS lets the authority issue certificates for {name} cannot be found out: {reason}.",
+                    name,
+                    reason
+                ),
+                said!(
+                    "caa.unknown.do",
+                    "The authority asks the same question, and refuses as long as it gets no answer. Tell your DNS provider."
+                ),
             ));
         }
     };
@@ -44,11 +64,14 @@ fn judge(name: &str, records: &Result<Vec<CaaRecord>, String>, authority: &[Stri
     if let Some(strange) = records.iter().find(|record| record.critical && !known(record)) {
         return Some(Finding::error(
             ID,
-            format!(
-                "The CAA row `{} CAA 128 {}` of {} lets nobody issue who does not understand it.",
-                strange.owner, strange.tag, strange.owner
+            said!(
+                "caa.critical",
+                "The CAA row `{owner} CAA 128 {tag}` of {domain} lets nobody issue who does not understand it.",
+                owner = strange.owner,
+                tag = strange.tag,
+                domain = strange.owner
             ),
-            "Remove it, or write 0 in place of 128.",
+            said!("caa.critical.do", "Remove it, or write 0 in place of 128."),
         ));
     }
     // https://www.rfc-editor.org/rfc/rfc8659.html#section-4.3
@@ -62,8 +85,21 @@ fn judge(name: &str, records: &Result<Vec<CaaRecord>, String>, authority: &[Stri
     let found = relevant.iter().map(|record| format!("\"{}\"", record.value)).collect::<Vec<_>>().join(", ");
     Some(Finding::error(
         ID,
-        format!("The CAA rows of {owner} forbid {} to issue certificates for {name} (found {found}).", authority[0]),
-        format!("At your DNS provider, add `{owner}. CAA 0 {tag} \"{}\"`.", authority[0]),
+        said!(
+            "caa.forbidden",
+            "The CAA rows of {owner} forbid {authority} to issue certificates for {name} (found {found}).",
+            owner,
+            authority = authority[0],
+            name,
+            found
+        ),
+        said!(
+            "caa.forbidden.do",
+            "At your DNS provider, add `{owner}. CAA 0 {tag} \"{authority}\"`.",
+            owner,
+            tag,
+            authority = authority[0]
+        ),
     ))
 }
 

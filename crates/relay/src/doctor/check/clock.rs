@@ -2,6 +2,7 @@
 
 use crate::doctor::facts::Facts;
 use crate::doctor::finding::Finding;
+use crate::doctor::said::said;
 
 /// Tokens and records of others seem to come from the future beyond this.
 const WARNING_MILLIS: i64 = 5_000;
@@ -10,11 +11,13 @@ const ERROR_MILLIS: i64 = 30_000;
 pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
     compare(facts, findings);
     match facts.machine.clock_is_set {
-        Some(true) => findings.push(Finding::good("clock.sync", "The system sets its clock by the network.")),
+        Some(true) => {
+            findings.push(Finding::good("clock.sync", said!("clock.synced", "The system sets its clock by the network.")))
+        }
         Some(false) => findings.push(Finding::notice(
             "clock.sync",
-            "The system does not set its clock by the network, so it will go wrong in time.",
-            "`sudo timedatectl set-ntp true`. In a virtual machine or container the host may do it.",
+            said!("clock.drifts", "The system does not set its clock by the network, so it will go wrong in time."),
+            said!("clock.drifts.do", "`sudo timedatectl set-ntp true`. In a virtual machine or container the host may do it."),
         )),
         None => {}
     }
@@ -25,18 +28,25 @@ fn compare(facts: &Facts, findings: &mut Vec<Finding>) {
     ahead.sort_unstable();
     // The middle one: a single host with a wrong clock is not believed.
     let Some(&ahead) = ahead.get(ahead.len() / 2) else {
-        findings.push(Finding::skipped("clock", "No other host told the time."));
+        findings.push(Finding::skipped("clock", said!("clock.unknown", "No other host told the time.")));
         return;
     };
     let hosts = facts.clocks.iter().map(|(host, _)| host.as_str()).collect::<Vec<_>>().join(", ");
     let off = ahead.abs();
     if off < WARNING_MILLIS {
-        findings.push(Finding::good("clock", format!("The clock agrees with that of {hosts}.")));
+        findings.push(Finding::good("clock", said!("clock.right", "The clock agrees with that of {hosts}.", hosts)));
         return;
     }
-    let direction = if ahead > 0 { "fast" } else { "slow" };
-    let sentence = format!("The clock of this machine is {} s {direction}, compared with {hosts}.", off / 1000);
-    let remedy = "Set it by the network: `sudo timedatectl set-ntp true` on Linux, Settings > General > Date & Time on macOS.";
+    let seconds = off / 1000;
+    let sentence = if ahead > 0 {
+        said!("clock.fast", "The clock of this machine is {seconds} s fast, compared with {hosts}.", seconds, hosts)
+    } else {
+        said!("clock.slow", "The clock of this machine is {seconds} s slow, compared with {hosts}.", seconds, hosts)
+    };
+    let remedy = said!(
+        "clock.set",
+        "Set it by the network: `sudo timedatectl set-ntp true` on Linux, Settings > General > Date & Time on macOS."
+    );
     findings.push(if off < ERROR_MILLIS {
         Finding::warning("clock", sentence, remedy)
     } else {

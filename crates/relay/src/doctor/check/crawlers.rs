@@ -2,6 +2,7 @@
 
 use crate::doctor::facts::Facts;
 use crate::doctor::finding::Finding;
+use crate::doctor::said::Said;
 
 pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
     const ID: &str = "crawler.reading";
@@ -9,8 +10,8 @@ pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
     for crawler in &inside.crawlers {
         let Some(reading) = &crawler.reading else { continue };
         findings.push(match crawler.follows {
-            Some(false) => Finding::warning(ID, reading.as_str(), ""),
-            Some(true) | None => Finding::good(ID, reading.as_str()),
+            Some(false) => Finding::warning(ID, Said::as_told(reading), Said::nothing()),
+            Some(true) | None => Finding::good(ID, Said::as_told(reading)),
         });
     }
 }

@@ -4,12 +4,17 @@ use std::net::IpAddr;
 
 use crate::doctor::facts::{Addresses, Authorities, DnsFacts, Facts};
 use crate::doctor::finding::Finding;
+use crate::doctor::said::{Said, said};
 use crate::doctor::stands;
 use crate::identity::address::is_global_unicast;
 
 pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
     let Some(dns) = &facts.dns else {
-        findings.push(Finding::notice("dns.host", "The server is for this machine alone, so no name is published for it.", ""));
+        findings.push(Finding::notice(
+            "dns.host",
+            said!("dns.local", "The server is for this machine alone, so no name is published for it."),
+            Said::nothing(),
+        ));
         return;
     };
     findings.push(servers(dns));
@@ -21,21 +26,35 @@ fn servers(dns: &DnsFacts) -> Finding {
     const ID: &str = "dns.servers";
     let Authorities { zone, said } = match &dns.authorities {
         Ok(authorities) => authorities,
-        Err(reason) => return Finding::skipped(ID, format!("The domain's own DNS servers were not asked: {reason}.")),
+        Err(reason) => {
+            return Finding::skipped(
+                ID,
+                said!("dns.not_asked", "The domain's own DNS servers were not asked: {reason}.", reason),
+            );
+        }
     };
     let silent: Vec<String> =
         said.iter().filter_map(|(server, answer)| Some(format!("{server}: {}", answer.as_ref().err()?))).collect();
     if silent.is_empty() {
         let names = said.iter().map(|(server, _)| server.as_str()).collect::<Vec<_>>().join(", ");
-        return Finding::good(ID, format!("The DNS servers of {zone} answer ({names})."));
+        return Finding::good(ID, said!("dns.answer", "The DNS servers of {zone} answer ({names}).", zone, names));
     }
-    let sentence =
-        format!("{} of the {} DNS servers of {zone} do not answer ({}).", silent.len(), said.len(), silent.join("; "));
+    let sentence = said!(
+        "dns.silent",
+        "{count} of the {all} DNS servers of {zone} do not answer ({silent}).",
+        count = silent.len(),
+        all = said.len(),
+        zone,
+        silent = silent.join("; ")
+    );
     Finding::warning(
         ID,
         sentence,
-        "If others reach them, a firewall here keeps DNS from getting out. If not, the domain's registration names servers that \
-         do not have the domain: correct them there.",
+        said!(
+            "dns.silent.do",
+            "If others reach them, a firewall here keeps DNS from getting out. If not, the domain's registration names servers that \
+         do not have the domain: correct them there."
+        ),
     )
 }
 
@@ -49,15 +68,33 @@ fn own_word(facts: &Facts, dns: &DnsFacts) -> Option<Finding> {
     let (_, first) = *said.first()?;
     if said.iter().all(|(_, addresses)| addresses.is_empty()) {
         let remembered = dns.host.iter().any(|(_, answer)| answer.is_ok());
-        let tail = if remembered { "; others still remember what was there" } else { "" };
-        let sentence = format!("The DNS servers of {zone} have no address for {name}{tail}.");
+        let sentence = if remembered {
+            said!(
+                "dns.removed",
+                "The DNS servers of {zone} have no address for {name}; others still remember what was there.",
+                zone,
+                name
+            )
+        } else {
+            said!("dns.missing", "The DNS servers of {zone} have no address for {name}.", zone, name)
+        };
         return Some(Finding::error(ID, sentence, row(name, &facts.reached_by())));
     }
     if let Some((other, addresses)) = said.iter().find(|(_, addresses)| differ(first, addresses)) {
         return Some(Finding::warning(
             ID,
-            format!("The DNS servers of {zone} do not agree: one has {}, and {other} has {}.", shown(first), shown(addresses)),
-            "A change takes some minutes to get to all of them. If it does not, tell your DNS provider.",
+            said!(
+                "dns.differ",
+                "The DNS servers of {zone} do not agree: one has {first}, and {other} has {second}.",
+                zone,
+                first = shown(first),
+                other,
+                second = shown(addresses)
+            ),
+            said!(
+                "dns.differ.do",
+                "A change takes some minutes to get to all of them. If it does not, tell your DNS provider."
+            ),
         ));
     }
     let (resolver, old) = dns.host.iter().find_map(|(resolver, answer)| {
@@ -66,8 +103,19 @@ fn own_word(facts: &Facts, dns: &DnsFacts) -> Option<Finding> {
     })?;
     Some(Finding::warning(
         ID,
-        format!("The DNS servers of {zone} have {} for {name}, and {resolver} still has {}.", shown(first), shown(old)),
-        "What was there before is remembered for as long as its TTL said, at times for hours. Wait, then run this again.",
+        said!(
+            "dns.stale",
+            "The DNS servers of {zone} have {new} for {name}, and {resolver} still has {old}.",
+            zone,
+            new = shown(first),
+            name,
+            resolver,
+            old = shown(old)
+        ),
+        said!(
+            "dns.stale.do",
+            "What was there before is remembered for as long as its TTL said, at times for hours. Wait, then run this again."
+        ),
     ))
 }
 
@@ -104,20 +152,27 @@ fn host(facts: &Facts, dns: &DnsFacts) -> Finding {
         }
     }
     if found.is_empty() {
-        return Finding::error(ID, format!("{name} has no address ({}).", failures.join("; ")), row);
+        return Finding::error(
+            ID,
+            said!("dns.none", "{name} has no address ({reasons}).", name, reasons = failures.join("; ")),
+            row,
+        );
     }
     if let Some((_, private)) = found.iter().find(|(_, address)| !is_global_unicast(*address)) {
         return Finding::error(
             ID,
-            format!("{name} leads to {private}, which only the local network reaches."),
-            format!("Publish the public address instead. {row}"),
+            said!("dns.private", "{name} leads to {private}, which only the local network reaches.", name, private),
+            said!("dns.private.do", "Publish the public address instead.").then(row),
         );
     }
     if !failures.is_empty() {
         return Finding::warning(
             ID,
-            format!("{name} is known to some DNS servers only ({}).", failures.join("; ")),
-            "A new row takes some minutes, at times an hour, to be known everywhere. Wait, then run this again.",
+            said!("dns.partly", "{name} is known to some DNS servers only ({reasons}).", name, reasons = failures.join("; ")),
+            said!(
+                "dns.partly.do",
+                "A new row takes some minutes, at times an hour, to be known everywhere. Wait, then run this again."
+            ),
         );
     }
     let mut addresses: Vec<IpAddr> = found.iter().map(|(_, address)| *address).collect();
@@ -133,11 +188,11 @@ fn host(facts: &Facts, dns: &DnsFacts) -> Finding {
     if let Some(own) = wrong {
         return Finding::warning(
             ID,
-            format!("{name} leads to {shown}, and this machine has {own}."),
-            format!("That is right if a proxy stands at {shown}. If not: {row}"),
+            said!("dns.other", "{name} leads to {shown}, and this machine has {own}.", name, shown, own),
+            said!("dns.other.do", "That is right if a proxy stands at {shown}. If not:", shown).then(row),
         );
     }
-    Finding::good(ID, format!("{name} leads to {shown}."))
+    Finding::good(ID, said!("dns.right", "{name} leads to {shown}.", name, shown))
 }
 
 fn wildcards(facts: &Facts, dns: &DnsFacts, findings: &mut Vec<Finding>) {
@@ -146,14 +201,24 @@ fn wildcards(facts: &Facts, dns: &DnsFacts, findings: &mut Vec<Finding>) {
         let domain = name.split_once('.').map_or(name.as_str(), |(_, domain)| domain);
         findings.push(match answer {
             Ok(addresses) if !addresses.is_empty() => {
-                Finding::good(ID, format!("Names under {domain} have an address, so handles there work."))
+                Finding::good(ID, said!("dns.wildcard", "Names under {domain} have an address, so handles there work.", domain))
             }
-            _ if !stands(findings, &["dns.host"]) => {
-                Finding::skipped(ID, format!("*.{domain} is looked at once {} has an address.", facts.setup.host))
-            }
+            _ if !stands(findings, &["dns.host"]) => Finding::skipped(
+                ID,
+                said!(
+                    "dns.wildcard_later",
+                    "*.{domain} is looked at once {host} has an address.",
+                    domain,
+                    host = facts.setup.host
+                ),
+            ),
             Ok(_) | Err(_) => Finding::error(
                 ID,
-                format!("Names under {domain} have no address, so handles there cannot be verified."),
+                said!(
+                    "dns.wildcard_missing",
+                    "Names under {domain} have no address, so handles there cannot be verified.",
+                    domain
+                ),
                 row(&format!("*.{domain}"), &facts.reached_by()),
             ),
         });
@@ -161,11 +226,14 @@ fn wildcards(facts: &Facts, dns: &DnsFacts, findings: &mut Vec<Finding>) {
 }
 
 /// The rows to write at the DNS provider.
-fn row(name: &str, addresses: &Addresses) -> String {
+fn row(name: &str, addresses: &Addresses) -> Said {
     let kind = |address: &IpAddr| if address.is_ipv4() { "A" } else { "AAAA" };
     let rows: Vec<String> = addresses.public().map(|address| format!("`{name}. {} {address}`", kind(&address))).collect();
-    if rows.is_empty() {
-        return format!("At your DNS provider, write `{name}. A` with the public address of your network.");
+    match rows.as_slice() {
+        [] => {
+            said!("dns.row_unknown", "At your DNS provider, write `{name}. A` with the public address of your network.", name)
+        }
+        [row] => said!("dns.row", "At your DNS provider, write {row}.", row),
+        [row, second, ..] => said!("dns.rows", "At your DNS provider, write {row} and {second}.", row, second),
     }
-    format!("At your DNS provider, write {}.", rows.join(" and "))
 }

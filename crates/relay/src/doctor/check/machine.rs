@@ -2,6 +2,7 @@
 
 use crate::doctor::facts::{Facts, Sleep};
 use crate::doctor::finding::Finding;
+use crate::doctor::said::said;
 
 /// File systems over a network, whose locks and syncs SQLite cannot rely on.
 const OVER_NETWORK: [&str; 14] = [
@@ -40,41 +41,48 @@ fn file_system(kind: &str) -> Finding {
     if OVER_NETWORK.contains(&lower.as_str()) {
         return Finding::error(
             ID,
-            format!("The data folder is on a disk over the network ({kind}), on which a database is damaged sooner or later."),
-            "Move data.dir to a disk of this machine; blobs and backups may stay on the other one.",
+            said!(
+                "disk.network",
+                "The data folder is on a disk over the network ({kind}), on which a database is damaged sooner or later.",
+                kind
+            ),
+            said!("disk.network.do", "Move data.dir to a disk of this machine; blobs and backups may stay on the other one."),
         );
     }
     match lower.as_str() {
         "tmpfs" | "ramfs" => Finding::error(
             ID,
-            format!("The data folder is in memory ({kind}): all is gone when the machine is off."),
-            "Set data.dir to a folder on a disk.",
+            said!("disk.memory", "The data folder is in memory ({kind}): all is gone when the machine is off.", kind),
+            said!("disk.memory.do", "Set data.dir to a folder on a disk."),
         ),
         "overlay" | "aufs" => Finding::warning(
             ID,
-            format!("The data folder is in the container itself ({kind}), and goes with it."),
-            "Give the container a volume for it: `--volume relay-data:/data`.",
+            said!("disk.container", "The data folder is in the container itself ({kind}), and goes with it.", kind),
+            said!("disk.container.do", "Give the container a volume for it: `--volume relay-data:/data`."),
         ),
-        _ => Finding::good(ID, format!("The data folder is on a disk of this machine ({kind}).")),
+        _ => Finding::good(ID, said!("disk.local", "The data folder is on a disk of this machine ({kind}).", kind)),
     }
 }
 
 fn files(limit: u64) -> Finding {
     const ID: &str = "files";
     if limit >= FEW_FILES {
-        return Finding::good(ID, format!("The server may have {limit} files and connections open."));
+        return Finding::good(ID, said!("files.enough", "The server may have {limit} files and connections open.", limit));
     }
     Finding::warning(
         ID,
-        format!("The server may have {limit} files and connections open at once, which many readers use up."),
-        "`relay service install` sets a higher limit. Elsewhere: `LimitNOFILE=65536` in the unit, or `ulimit -n 65536` before the start.",
+        said!("files.few", "The server may have {limit} files and connections open at once, which many readers use up.", limit),
+        said!(
+            "files.few.do",
+            "`relay service install` sets a higher limit. Elsewhere: `LimitNOFILE=65536` in the unit, or `ulimit -n 65536` before the start."
+        ),
     )
 }
 
 fn memory(bytes: u64) -> Finding {
     const ID: &str = "memory";
-    let sentence = format!("The server can have {} MiB of memory.", bytes >> 20);
-    let remedy = "Raise the limit of the container or the unit (`MemoryMax=`), or add swap.";
+    let sentence = said!("memory", "The server can have {mib} MiB of memory.", mib = bytes >> 20);
+    let remedy = said!("memory.do", "Raise the limit of the container or the unit (`MemoryMax=`), or add swap.");
     if bytes < TOO_LITTLE_MEMORY {
         Finding::error(ID, sentence, remedy)
     } else if bytes < LITTLE_MEMORY {
@@ -87,16 +95,22 @@ fn memory(bytes: u64) -> Finding {
 fn sleep(sleep: Sleep) -> Finding {
     const ID: &str = "sleep";
     match sleep {
-        Sleep::Never => Finding::good(ID, "This machine does not go to sleep by itself."),
+        Sleep::Never => Finding::good(ID, said!("sleep.never", "This machine does not go to sleep by itself.")),
         Sleep::Laptop => Finding::warning(
             ID,
-            "This is a laptop, which may go to sleep, as when its lid is closed; the server sleeps with it.",
-            "`sudo systemctl mask sleep.target suspend.target hibernate.target hybrid-sleep.target` keeps it awake.",
+            said!(
+                "sleep.laptop",
+                "This is a laptop, which may go to sleep, as when its lid is closed; the server sleeps with it."
+            ),
+            said!(
+                "sleep.laptop.do",
+                "`sudo systemctl mask sleep.target suspend.target hibernate.target hybrid-sleep.target` keeps it awake."
+            ),
         ),
         Sleep::After(minutes) => Finding::warning(
             ID,
-            format!("This Mac goes to sleep after {minutes} minutes, and the server with it."),
-            "`sudo relay service install --keep-awake`, or `sudo pmset -c sleep 0`.",
+            said!("sleep.mac", "This Mac goes to sleep after {minutes} minutes, and the server with it.", minutes),
+            said!("sleep.mac.do", "`sudo relay service install --keep-awake`, or `sudo pmset -c sleep 0`."),
         ),
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::doctor::facts::Facts;
 use crate::doctor::finding::Finding;
+use crate::doctor::said::said;
 
 const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
 /// Most names that are written out.
@@ -14,14 +15,27 @@ pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
     for certificate in &inside.certificates {
         let Some(problem) = certificate.problem.as_deref() else { continue };
         let problem = problem.trim_end_matches('.');
-        let remedy = "The server tries again by itself. What the authority says is most often about DNS or ports 80 and 443.";
+        let remedy = said!(
+            "renewal.do",
+            "The server tries again by itself. What the authority says is most often about DNS or ports 80 and 443."
+        );
         findings.push(match certificate.not_after.map(|end| (end - facts.now_millis).div_euclid(DAY_MILLIS)) {
             Some(days) if days >= 0 => Finding::warning(
                 ID,
-                format!("The certificate of {} is not renewed, and good for {days} more days: {problem}.", certificate.name),
+                said!(
+                    "renewal.late",
+                    "The certificate of {name} is not renewed, and good for {days} more days: {problem}.",
+                    name = certificate.name,
+                    days,
+                    problem
+                ),
                 remedy,
             ),
-            _ => Finding::error(ID, format!("There is no certificate for {}: {problem}.", certificate.name), remedy),
+            _ => Finding::error(
+                ID,
+                said!("renewal.none", "There is no certificate for {name}: {problem}.", name = certificate.name, problem),
+                remedy,
+            ),
         });
         if findings.len() - before >= MAX_NAMES {
             return;
@@ -29,6 +43,9 @@ pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
     }
     if findings.len() == before {
         let count = inside.certificates.len();
-        findings.push(Finding::good(ID, format!("The {count} certificates that the server orders are current.")));
+        findings.push(Finding::good(
+            ID,
+            said!("renewal.good", "The {count} certificates that the server orders are current.", count),
+        ));
     }
 }

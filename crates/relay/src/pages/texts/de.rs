@@ -284,4 +284,5 @@ pub(crate) const TEXTS: Texts = Texts {
     account: super::account::GERMAN,
     setup: super::setup::GERMAN,
     moving: super::moving::GERMAN,
+    doctor: super::doctor::GERMAN,
 };

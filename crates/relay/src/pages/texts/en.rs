@@ -264,4 +264,5 @@ pub(crate) const TEXTS: Texts = Texts {
     account: super::account::ENGLISH,
     setup: super::setup::ENGLISH,
     moving: super::moving::ENGLISH,
+    doctor: super::doctor::ENGLISH,
 };

@@ -4,12 +4,14 @@
 
 mod account;
 mod de;
+mod doctor;
 mod en;
 mod moving;
 mod setup;
 
 pub(crate) use account::AccountTexts;
 pub(crate) use de::TEXTS as GERMAN;
+pub(crate) use doctor::DoctorTexts;
 pub(crate) use en::TEXTS as ENGLISH;
 pub(crate) use moving::MovingTexts;
 pub(crate) use setup::SetupTexts;
@@ -35,6 +37,7 @@ pub(crate) struct Texts {
     pub(crate) account: AccountTexts,
     pub(crate) setup: SetupTexts,
     pub(crate) moving: MovingTexts,
+    pub(crate) doctor: DoctorTexts,
 }
 
 /// What several pages say.
