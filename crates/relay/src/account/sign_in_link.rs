@@ -216,7 +216,11 @@ mod tests {
     async fn a_link_does_not_stand_for_a_second_factor() {
         let fixture = Fixture::new().await;
         let token = fixture.make().await;
-        fixture.change(|tx, account| second_factor::set_mail_factor(tx, account.id, true)).await;
+        let guard = |tx: &BatchTx<'_>, account: &Account| {
+            account::confirm_email(tx, account.id, 1)?;
+            second_factor::set_mail_factor(tx, account.id, true)
+        };
+        fixture.change(guard).await;
         assert_eq!(fixture.take(&token).await, None);
         assert!(matches!(make_token(&fixture.db, &fixture.alice).await, Err(LinkError::SecondFactor)));
     }
