@@ -20,7 +20,8 @@ from internet import RELAY, Internet, at, reaches, run, until
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 OUT = pathlib.Path(os.environ.get("EZPDS_PICTURES", ROOT / "docs/pictures"))
 BROWSER = ROOT / "tests/browser/pictures.mjs"
-COLOURS = 64
+# A terminal has fewer.
+COLOURS, TERMINAL_COLOURS = 24, 8
 
 
 class Terminal:
@@ -55,7 +56,8 @@ def pack(folder):
     for old in OUT.glob("*.webp"):
         old.unlink()
     for file in sorted(folder.glob("*.png")):
-        image = Image.open(file).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).convert("RGB")
+        colours = COLOURS if file.stem.endswith(("-light", "-dark")) else TERMINAL_COLOURS
+        image = Image.open(file).convert("RGB").quantize(colours, dither=Image.Dither.NONE).convert("RGB")
         image.save(OUT / f"{file.stem}.webp", lossless=True, quality=100, method=6)
 
 

@@ -35,7 +35,10 @@ pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
     if findings.len() == before {
         findings.push(Finding::good(
             "account.did",
-            said!("account.found", "{count} accounts are found by handle and DID.", count = accounts.len()),
+            match accounts.len() {
+                1 => said!("account.found_one", "The account is found by handle and DID."),
+                count => said!("account.found", "{count} accounts are found by handle and DID.", count),
+            },
         ));
     }
 }

@@ -265,6 +265,7 @@ pub(crate) const TEXTS: DoctorTexts = DoctorTexts::of(&[
     ("account.unknown", "Die Konten wurden nicht angesehen: {reason}."),
     ("account.none", "Es gibt noch kein Konto."),
     ("account.none.do", "Lege eins an: `relay account create alice.pds.example.com --email alice@example.com`."),
+    ("account.found_one", "Das Konto ist unter Handle und DID zu finden."),
     ("account.found", "{count} Konten sind unter Handle und DID zu finden."),
     ("account.document", "Das Dokument von {did} ist nicht zu haben: {reason}."),
     ("account.document.do", "Bei did:plc muss das PLC-Verzeichnis antworten, bei did:web der eigene Host des Kontos."),
