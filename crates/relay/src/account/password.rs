@@ -5,11 +5,12 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::background::background;
 use common::Did;
 use crypto::password::{self, PasswordError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zeroize::Zeroizing;
+
+use crate::background::background;
 
 /// Callers that may wait for each thread that hashes: about two seconds' work.
 const WAITING_PER_THREAD: usize = 64;

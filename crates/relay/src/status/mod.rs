@@ -108,7 +108,7 @@ pub(crate) struct DiskStatus {
 
 /// Looks at everything.
 pub(crate) async fn collect(app: &AppState) -> Result<Status, XrpcError> {
-    let accounts = app.db.read(account::count_by_status).await.map_err(XrpcError::from)?;
+    let accounts = app.db.scan(account::count_by_status).await.map_err(XrpcError::from)?;
     let accounts = accounts.into_iter().map(|(status, count)| (status.as_str().unwrap_or("active").to_owned(), count));
     let now = app.telemetry.now();
     let earlier = app.telemetry.earlier().unwrap_or(now);

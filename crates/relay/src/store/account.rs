@@ -309,6 +309,7 @@ pub(crate) fn search(conn: &Connection, email: &str, after: AccountId, limit: us
     Ok(accounts)
 }
 
+/// Counts accounts; a scan, like [`count_by_status`].
 pub(crate) fn count(conn: &Connection) -> Result<u64, StoreError> {
     Ok(conn.query_row("SELECT count(*) FROM account", [], |row| row.get::<_, i64>(0))? as u64)
 }

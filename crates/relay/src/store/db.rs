@@ -40,8 +40,8 @@ pub(crate) struct DbOptions {
     pub(crate) writer_cache_bytes: u64,
     /// Page cache of each connection that reads.
     pub(crate) reader_cache_bytes: u64,
-    /// Connections for lookups and pages of lists, which answer in well under a millisecond; as many again are for scans and
-    /// exports, so that these cannot keep lookups waiting.
+    /// Connections for lookups and pages of lists, which answer in well under a millisecond; as many again are for
+    /// exports, and a few for scans, so that these cannot keep lookups waiting.
     pub(crate) readers: usize,
     /// Writes that may wait.
     pub(crate) write_queue: usize,
@@ -55,6 +55,9 @@ const CHECKPOINT_PAGES: i32 = 2000;
 /// the row of a repo's head takes more than one of those.
 const PAGE_BYTES: i32 = 8192;
 
+/// Connections for scans: each takes a core while it runs, and few are asked for at a time.
+const READERS_SCANNING: usize = 4;
+
 /// Connections for consumers of the firehose that are behind. Two of them unpack events as fast as a network takes them.
 const READERS_BEHIND: usize = 2;
 
@@ -62,7 +65,8 @@ const READERS_BEHIND: usize = 2;
 #[derive(Debug)]
 pub(crate) struct Db {
     quick: ReaderPool,
-    long: ReaderPool,
+    scans: ReaderPool,
+    exports: ReaderPool,
     behind: ReaderPool,
     /// Taken when the database closes, which ends the thread.
     writer: Option<Writer>,
@@ -109,7 +113,8 @@ impl Db {
         let (writer, thread, seq_at_start) = writer::start(conn, options.write_queue, clock, publish, watch)?;
         Ok(Self {
             quick: ReaderPool::new(path, options, options.readers),
-            long: ReaderPool::new(path, options, options.readers),
+            scans: ReaderPool::new(path, options, READERS_SCANNING),
+            exports: ReaderPool::new(path, options, options.readers),
             behind: ReaderPool::new(path, options, READERS_BEHIND),
             writer: Some(writer),
             thread: Some(thread),
@@ -130,7 +135,7 @@ impl Db {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let reader = self.long.get().await?;
+        let reader = self.scans.get().await?;
         background(move || read(&reader)).await
     }
 
@@ -145,9 +150,10 @@ impl Db {
         background(move || read(&reader)).await
     }
 
-    /// Returns a connection for a long read that the caller drives itself on a blocking thread.
+    /// Returns a connection for a read that takes as long as its reader likes, as of an export over a slow link, which the caller
+    /// drives itself on a blocking thread.
     pub(crate) async fn long_reader(&self) -> Result<Reader, StoreError> {
-        self.long.get().await
+        self.exports.get().await
     }
 
     /// Makes a change, and returns when it is durable.
@@ -183,7 +189,8 @@ impl Drop for Db {
     fn drop(&mut self) {
         // Readers first: the connection that closes last copies the log back and removes it, which only the writer's may.
         self.quick.close();
-        self.long.close();
+        self.scans.close();
+        self.exports.close();
         self.behind.close();
         drop(self.writer.take());
         if let Some(thread) = self.thread.take() {

@@ -55,7 +55,7 @@ async fn answer(app: &AppState) -> Result<Response, XrpcError> {
 
 /// Writes all metrics.
 pub(crate) async fn encode(app: &AppState) -> Result<String, XrpcError> {
-    let accounts = app.db.read(account::count_by_status).await.map_err(XrpcError::from)?;
+    let accounts = app.db.scan(account::count_by_status).await.map_err(XrpcError::from)?;
     let milestones = milestones(app).await?;
     let scrape = Scrape { app: app.clone(), accounts, disk: disk_status(app), milestones };
     let mut registry = Registry::default();

@@ -30,7 +30,7 @@ pub(crate) async fn handler(State(app): State<AppState>, visitor: Visitor) -> Re
             false
         }
     };
-    let accounts = if is_up && app.config.server.show_account_count { Some(app.db.read(account::count).await?) } else { None };
+    let accounts = if is_up && app.config.server.show_account_count { Some(app.db.scan(account::count).await?) } else { None };
     let page = Page {
         frame: visitor.frame(),
         is_up,

@@ -38,6 +38,6 @@ pub(crate) async fn handler(
     if !params.hostname.eq_ignore_ascii_case(own) {
         return Err(XrpcError::bad_request("HostNotFound", format!("This server only knows of itself, {own}")));
     }
-    let account_count = app.db.read(account::count).await.map_err(XrpcError::from)?;
+    let account_count = app.db.scan(account::count).await.map_err(XrpcError::from)?;
     Ok(Json(Output { hostname: own.to_owned(), seq: app.firehose.latest_seq(), account_count, status: "active" }))
 }
