@@ -24,10 +24,12 @@ use crate::servers::Pds;
 use crate::user::{PASSWORD, User, Written, unique};
 use crate::{Result, ensure};
 
-/// Ordinary accounts, each with a thread.
-const ORDINARY: usize = 8;
-/// Of each of them; every third request is a write.
-const REQUESTS_PER_SECOND: u32 = 45;
+/// Ordinary accounts, each with two connections: over one it writes, over the other it reads, so that reads that wait behind a
+/// write are not taken for slow ones.
+const ORDINARY: usize = 4;
+/// Of each of them.
+const WRITES_PER_SECOND: u32 = 30;
+const READS_PER_SECOND: u32 = 60;
 
 /// What one client does without pause.
 #[derive(Clone, Copy, Debug)]
@@ -136,49 +138,48 @@ fn measure(base: &str, ordinary: &[(User, Vec<Written>)], limit: Duration) -> Re
     let begins = Instant::now() + Duration::from_millis(50);
     let (mut writes, mut reads) = (Vec::new(), Vec::new());
     std::thread::scope(|scope| {
-        let threads: Vec<_> = ordinary
-            .iter()
-            .enumerate()
-            .map(|(n, one)| {
-                let offset = Duration::from_secs(1) / REQUESTS_PER_SECOND * n as u32 / ORDINARY as u32;
-                scope.spawn(move || behave(base, one, begins + offset, limit))
-            })
-            .collect();
-        for thread in threads {
-            let (wrote, read) = thread.join().map_err(|_| "an ordinary account panicked")??;
-            writes.extend(wrote);
-            reads.extend(read);
+        let begin = |n: usize, per_second: u32| {
+            let offset = Duration::from_secs(1) / per_second * n as u32 / ORDINARY as u32;
+            scope.spawn(move || behave(base, &ordinary[n], per_second, begins + offset, limit))
+        };
+        let writing: Vec<_> = (0..ORDINARY).map(|n| begin(n, WRITES_PER_SECOND)).collect();
+        let reading: Vec<_> = (0..ORDINARY).map(|n| begin(n, READS_PER_SECOND)).collect();
+        for thread in writing {
+            writes.extend(thread.join().map_err(|_| "an ordinary account panicked")??);
+        }
+        for thread in reading {
+            reads.extend(thread.join().map_err(|_| "an ordinary account panicked")??);
         }
         Ok((writes, reads))
     })
 }
 
+/// Sends a request whenever one is due, writes or reads by their rate, and returns how long after that each was answered.
 fn behave(
     base: &str,
     (user, written): &(User, Vec<Written>),
+    per_second: u32,
     begins: Instant,
     limit: Duration,
-) -> Result<(Vec<u64>, Vec<u64>)> {
+) -> Result<Vec<u64>> {
     // The clock of who measures must not wait behind who disturbs. Without the right to, it may.
     let _allowed = rustix::process::setpriority_process(None, -10).is_ok();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut client = Client::new(base);
-    let (mut writes, mut reads) = (Vec::new(), Vec::new());
+    let (mut client, mut latencies) = (Client::new(base), Vec::new());
     for n in 0.. {
-        let due = begins + Duration::from_secs(1) / REQUESTS_PER_SECOND * n;
+        let due = begins + Duration::from_secs(1) / per_second * n;
         if due > begins + limit {
             break;
         }
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
-        if n % 3 == 0 {
+        if per_second == WRITES_PER_SECOND {
             runtime.block_on(user.create_post(&mut client))?;
-            writes.push(due.elapsed().as_micros() as u64);
         } else {
             runtime.block_on(user.get_post(&mut client, &written[n as usize % written.len()]))?;
-            reads.push(due.elapsed().as_micros() as u64);
         }
+        latencies.push(due.elapsed().as_micros() as u64);
     }
-    Ok((writes, reads))
+    Ok(latencies)
 }
 
 /// What disturbers work with.
