@@ -3,9 +3,12 @@
 //! The commit comes first, then each node before what it holds, and records in the order of their keys: what a consumer needs
 //! to verify the tree as it arrives. Records are read by one sequential scan beside the walk through the tree.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use common::{Cid, Tid};
 use repo_engine::{Step, Walk, car};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::prepare::commit_car;
@@ -17,6 +20,9 @@ use crate::store::{AccountId, Db, StoreError, record, repo, row};
 const CHUNK_BYTES: usize = 256 << 10;
 /// Chunks that wait for a slow reader.
 const CHUNKS_AHEAD: usize = 2;
+/// How long a reader may take for one chunk. An export has one of few connections to the database, and keeps its log from
+/// beginning anew: who asked for one and read nothing could have both for good.
+const STALL: Duration = Duration::from_secs(60);
 /// Records read at a time.
 const RECORDS_AHEAD: usize = 512;
 
@@ -28,6 +34,7 @@ pub(crate) async fn export(db: &Db, account: AccountId, since: Option<Tid>) -> R
     let reader = db.long_reader().await?;
     let (out, export) = mpsc::channel(CHUNKS_AHEAD);
     let (begun, begins) = tokio::sync::oneshot::channel();
+    let server = Handle::current();
     background::spawn(move || {
         let snapshot = reader.unchecked_transaction().map_err(StoreError::from).and_then(|tx| {
             // The transaction begins with its first read.
@@ -41,14 +48,20 @@ pub(crate) async fn export(db: &Db, account: AccountId, since: Option<Tid>) -> R
         if begun.send(Ok(true)).is_err() {
             return;
         }
-        let mut chunks = Chunks { out, chunk: commit_car(&snapshot.head(), snapshot.commit_block()) };
+        let mut chunks = Chunks { out, server, chunk: commit_car(&snapshot.head(), snapshot.commit_block()) };
         let result = match since {
             None => whole(&snapshot, &mut chunks),
             Some(since) => changes(&snapshot, since, &mut chunks),
         };
-        match result {
-            Ok(()) => drop(chunks.send()),
-            Err(Stop::Gone) => {}
+        match result.and_then(|()| chunks.send(STALL)) {
+            Ok(()) | Err(Stop::Gone) => {}
+            // The word for it waits without this thread and its snapshot; without one, the part would pass for the whole.
+            Err(Stop::Stalled) => {
+                let Chunks { out, server, .. } = chunks;
+                server.spawn(async move {
+                    drop(out.send(Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "the export was not read"))).await);
+                });
+            }
             Err(Stop::Failed(err)) => {
                 tracing::error!(error = &err as &dyn std::error::Error, account = account.0, "the export of a repo failed");
                 drop(chunks.out.blocking_send(Err(std::io::Error::other("the export failed"))));
@@ -68,6 +81,8 @@ pub(crate) async fn export(db: &Db, account: AccountId, since: Option<Tid>) -> R
 enum Stop {
     /// Nobody reads it any more.
     Gone,
+    /// Whoever reads it does not.
+    Stalled,
     Failed(SnapshotError),
 }
 
@@ -80,18 +95,24 @@ impl<E: Into<SnapshotError>> From<E> for Stop {
 /// Blocks on their way to the reader.
 struct Chunks {
     out: mpsc::Sender<Result<Bytes, std::io::Error>>,
+    /// Where time is told.
+    server: Handle,
     chunk: Vec<u8>,
 }
 
 impl Chunks {
     fn write(&mut self, cid: &Cid, block: &[u8]) -> Result<(), Stop> {
         car::write_block(&mut self.chunk, cid, block);
-        if self.chunk.len() >= CHUNK_BYTES { self.send() } else { Ok(()) }
+        if self.chunk.len() >= CHUNK_BYTES { self.send(STALL) } else { Ok(()) }
     }
 
-    fn send(&mut self) -> Result<(), Stop> {
+    fn send(&mut self, stall: Duration) -> Result<(), Stop> {
         let chunk = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK_BYTES + 8192));
-        self.out.blocking_send(Ok(chunk.into())).map_err(|_| Stop::Gone)
+        let sent = async { tokio::time::timeout(stall, self.out.send(Ok(chunk.into()))).await };
+        match self.server.block_on(sent) {
+            Ok(sent) => sent.map_err(|_| Stop::Gone),
+            Err(_) => Err(Stop::Stalled),
+        }
     }
 }
 
@@ -146,5 +167,23 @@ impl Records<'_, '_> {
             Some((path, ..)) => Err(row::corrupt("record", "path", &format_args!("the tree has {key}, the table has {path}"))),
             None => Err(row::corrupt("record", "path", &format_args!("the tree has {key}, the table has no more"))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Eight who asked for a repo and read nothing kept everyone else from exports, and the log of the database from ending.
+    #[tokio::test]
+    async fn who_does_not_read_does_not_hold_the_snapshot() {
+        let (out, mut export) = mpsc::channel(1);
+        let mut chunks = Chunks { out, server: Handle::current(), chunk: vec![1] };
+        let stopped = background::background(move || {
+            assert!(chunks.send(STALL).is_ok(), "there is room for the first");
+            chunks.send(Duration::from_millis(1))
+        });
+        assert!(matches!(stopped.await, Err(Stop::Stalled)));
+        assert!(matches!(export.recv().await, Some(Ok(chunk)) if *chunk == [1]));
     }
 }
