@@ -12,7 +12,7 @@ pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
     compare(facts, findings);
     match facts.machine.clock_is_set {
         Some(true) => {
-            findings.push(Finding::good("clock.sync", said!("clock.synced", "The system sets its clock by the network.")))
+            findings.push(Finding::good("clock.sync", said!("clock.synced", "The system sets its clock by the network.")));
         }
         Some(false) => findings.push(Finding::notice(
             "clock.sync",

@@ -31,18 +31,19 @@ pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
         } else {
             Finding::notice(
                 "mail.sender",
-                match (spf, dmarc) {
-                    (false, false) => said!(
+                if !spf && !dmarc {
+                    said!(
                         "mail.sender_unknown",
                         "{domain} has no SPF and no DMARC record, so many providers take its mail for spam.",
                         domain
-                    ),
-                    _ => said!(
+                    )
+                } else {
+                    said!(
                         "mail.sender_half",
                         "{domain} has no {missing} record, so many providers take its mail for spam.",
                         domain,
                         missing = if *spf { "DMARC" } else { "SPF" }
-                    ),
+                    )
                 },
                 said!("mail.sender.do", "Your mail provider says which rows to write at your DNS provider; most often `{domain}. TXT \"v=spf1 include:... -all\"` \
                      and `_dmarc.{domain}. TXT \"v=DMARC1; p=quarantine\"`.", domain),

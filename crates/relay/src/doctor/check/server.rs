@@ -14,9 +14,10 @@ pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
         ),
         ServerFacts::Occupied { address, by } => Finding::error(
             "server",
-            match by {
-                Some(by) => said!("server.taken_by", "{address} is taken by {by}.", address, by),
-                None => said!("server.taken", "{address} is taken by another program.", address),
+            if let Some(by) = by {
+                said!("server.taken_by", "{address} is taken by {by}.", address, by)
+            } else {
+                said!("server.taken", "{address} is taken by another program.", address)
             },
             said!("server.taken.do", "Stop that program, or choose another address in server.bind."),
         ),
