@@ -103,7 +103,7 @@ class BehindAHomeRouter(unittest.TestCase):
                 until(lambda: "router.ports" in {finding["id"] for finding in machine.doctor() if finding["outcome"] == "good"},
                       tell=server.output)
                 found = {finding["id"]: finding for finding in machine.doctor()}
-                self.assertIn(f"20.0.5.2 passes ports 443 and 80 on to this machine (by {named})", found["router.ports"]["sentence"])
+                self.assertIn(f"20.0.5.2 passes ports 443, 80 on to this machine (by {named})", found["router.ports"]["sentence"])
                 server.end()
                 router.end()
                 net.forget_ports()

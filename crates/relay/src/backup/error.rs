@@ -18,6 +18,8 @@ pub(crate) enum BackupError {
     NoKeyInFile { path: PathBuf },
     #[error("the passphrase is not the one that these backups were made with")]
     WrongPassphrase,
+    #[error("{place} has the backups of another server, {public_url}, since {since}")]
+    NotOurs { place: String, public_url: String, since: String },
     #[error("there is no backup in {place}")]
     NoBackup { place: String },
     #[error("there is no backup from before that time; the oldest is of {oldest}")]
@@ -64,6 +66,10 @@ impl BackupError {
             Self::Folder { .. } | Self::Io { .. } => "Check that the folder is there, has room, and that you may write to it.",
             Self::KeyFile { .. } | Self::NoKeyInFile { .. } => "Give the key file that these backups were made with.",
             Self::WrongPassphrase => "Give the passphrase that was set when the first backup was made there.",
+            Self::NotOurs { .. } => {
+                "Nothing was written there: two servers in one place remove each other's backups. Give this one a folder or prefix of \
+                 its own in backup.to. If that server is gone for good and this one takes its place: `relay backup take-over`."
+            }
             Self::NoBackup { .. } | Self::NoneBefore { .. } => "`relay backup list` shows what there is.",
             Self::Damaged { .. } | Self::Unsound(_) => {
                 "Restore from another copy, or an earlier backup with --at; `relay backup list` shows what there is."

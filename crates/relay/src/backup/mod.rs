@@ -3,6 +3,7 @@
 //! There may be several places. Each has its own [`Backups`], with its own chain of changes, and none waits for another.
 //!
 //! ```text
+//! owner.json                      the server whose place it is ([`owner`])
 //! backup.key                      the key, under the passphrase (unless the operator has it in a file)
 //! chunks/<2>/<name>               pieces of the database file
 //! blobs/<2>/<name>-<part>         blobs
@@ -23,6 +24,7 @@ mod drill;
 mod error;
 mod key;
 mod manifest;
+mod owner;
 mod place;
 mod prune;
 mod report;
@@ -53,6 +55,7 @@ use crate::work::blocking;
 pub(crate) use announce::announce;
 pub(crate) use error::BackupError;
 pub(crate) use key::BackupKey;
+pub(crate) use owner::of_folder as owner_of_folder;
 pub(crate) use place::Place;
 pub(crate) use report::{BackupReport, DrillReport, Listing, Status, list};
 pub(crate) use restore::{Request, Step, restore};
@@ -79,6 +82,7 @@ pub(crate) struct Backups {
     settings: config::Backup,
     to: BackupTo,
     client: ObjectStoreClient,
+    instance: OnceCell<owner::Instance>,
     public_url: String,
     /// Files that a backup has besides the database.
     files: BTreeMap<String, String>,
@@ -130,6 +134,7 @@ impl Backups {
             settings,
             to,
             client,
+            instance: OnceCell::new(),
             public_url,
             files,
             data_dir,
@@ -173,11 +178,32 @@ impl Backups {
     /// Opens the place when it is first needed, so that one that is out of reach does not keep the server from starting.
     pub(crate) async fn opened(&self) -> Result<&Opened, BackupError> {
         let open = || async {
-            let place = Place::open(&self.to.place, self.client.clone(), self.settings.bandwidth, true)?;
+            let place = self.open_place()?;
+            // Before anything is written.
+            self.claim(&place).await?;
             let key = open_key(&place, &self.to.key, true).await?;
             Ok(Opened { place, key })
         };
         self.opened.get_or_try_init(open).await
+    }
+
+    fn open_place(&self) -> Result<Place, BackupError> {
+        Place::open(&self.to.place, self.client.clone(), self.settings.bandwidth, true)
+    }
+
+    /// Makes the place this server's, whosever it was: for one that takes another's place.
+    pub(crate) async fn take_over(&self) -> Result<(), BackupError> {
+        owner::take(&self.open_place()?, self.instance().await?, &self.public_url, self.now()).await
+    }
+
+    /// Sees to it that the place is this server's.
+    async fn claim(&self, place: &Place) -> Result<(), BackupError> {
+        owner::claim(place, self.instance().await?, &self.public_url, self.now()).await
+    }
+
+    /// Returns this server, as places know it; not read before it is needed, since the first time it is written.
+    async fn instance(&self) -> Result<&owner::Instance, BackupError> {
+        self.instance.get_or_try_init(|| owner::Instance::of(&self.db)).await
     }
 
     /// Stores an object and counts its bytes.
@@ -234,7 +260,7 @@ fn blob_parts(size: u64) -> u64 {
 
 /// Whether a folder has nothing in it but backups, or is not there yet.
 pub(crate) fn has_nothing_else(folder: &Path) -> bool {
-    const OURS: [&str; 5] = [KEY_FILE, CHUNKS, BLOBS, SEGMENTS, SNAPSHOTS];
+    const OURS: [&str; 6] = [owner::OWNER, KEY_FILE, CHUNKS, BLOBS, SEGMENTS, SNAPSHOTS];
     match std::fs::read_dir(folder) {
         Ok(mut entries) => entries.all(|entry| entry.is_ok_and(|entry| OURS.iter().any(|name| entry.file_name() == *name))),
         Err(err) => err.kind() == std::io::ErrorKind::NotFound,

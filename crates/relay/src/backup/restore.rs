@@ -18,7 +18,7 @@ use super::manifest::{self, Manifest};
 use super::segment::{self, Segment};
 use super::{
     AT_ONCE, BLOB_PART_BYTES, BackupError, BackupKey, CHUNK_BYTES, Opened, Place, SEGMENTS, announce, blob_object, blob_parts,
-    chunk_object, report,
+    chunk_object, owner, report,
 };
 use crate::store::{StoreError, blob, meta};
 use crate::work::blocking;
@@ -415,6 +415,7 @@ fn put_mark(path: &Path, mark: &announce::Mark) -> Result<(), BackupError> {
     let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     let json = serde_json::to_vec(mark).map_err(|err| BackupError::Pack(err.into()))?;
     meta::set(&conn, announce::MARK, &json)?;
+    owner::follow(&conn)?;
     conn.close().map_err(|(_, err)| StoreError::from(err))?;
     Ok(())
 }

@@ -52,6 +52,8 @@ impl Backups {
 
     async fn back_up(&self) -> Result<BackupReport, BackupError> {
         let opened = self.opened().await?;
+        // Another may have taken the place over since it was opened; what follows ends with removing what this one does not need.
+        self.claim(&opened.place).await?;
         let began_at = self.now();
         let sent_before = self.shipped_bytes.load(Ordering::Relaxed);
         let id = manifest::new_id(began_at);

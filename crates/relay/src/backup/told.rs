@@ -25,6 +25,14 @@ pub(crate) async fn drill_everywhere(app: &App) -> Vec<InPlace<DrillReport>> {
     join_all(app.backups.iter().map(|backups| async move { in_place(backups, drill(app, backups).await) })).await
 }
 
+/// Makes every place this server's; returns their names.
+pub(crate) async fn take_over_everywhere(app: &App) -> Vec<InPlace<String>> {
+    join_all(
+        app.backups.iter().map(|backups| async move { in_place(backups, backups.take_over().await.map(|()| backups.place())) }),
+    )
+    .await
+}
+
 fn in_place<T>(backups: &Backups, result: Result<T, BackupError>) -> InPlace<T> {
     match result {
         Ok(report) => InPlace::Done(report),

@@ -34,11 +34,13 @@ pub enum BackupVerb {
     Status(NowArgs),
     /// List the backups in the places that are configured, or in SOURCE
     List(ListArgs),
+    /// Make the places that are configured this server's, when they were another's that is gone for good
+    TakeOver(NowArgs),
     /// Print a new key for backup.key_file
     NewKey,
 }
 
-/// The arguments of `relay backup now`, `drill` and `status`.
+/// The arguments of `relay backup now`, `drill`, `status` and `take-over`.
 #[derive(Debug, Clone, Args)]
 pub struct NowArgs {
     /// Print JSON
@@ -143,6 +145,19 @@ pub(super) async fn run(args: &BackupArgs, env: Vec<(String, String)>) -> Result
             for status in status {
                 json(&mut out, &status)?;
             }
+        }
+        BackupVerb::TakeOver(args) => {
+            let done: Vec<InPlace<String>> = match Accounts::open(&args.source, env).await? {
+                Accounts::Here(app) => told::take_over_everywhere(with_backups(&app)?).await,
+                Accounts::There(server) => server.call(Method::POST, "/backup/take-over", None::<&()>).await?,
+            };
+            each(done, |place| {
+                if args.json {
+                    return json(&mut out, place);
+                }
+                writeln!(out, "{place} is this server's now; `relay backup now` makes the first backup.")?;
+                Ok(())
+            })?;
         }
         BackupVerb::List(args) => {
             if args.place.place.is_some() {

@@ -52,6 +52,9 @@ pub struct UpdateArgs {
     /// How long it may take to be up
     #[arg(long, value_name = "TIME", value_parser = parse_time, default_value = "2m")]
     pub patience: Duration,
+    /// How long the server may take to end; then it is killed, which loses nothing
+    #[arg(long, value_name = "TIME", value_parser = parse_time, default_value = "100s")]
+    pub stop_within: Duration,
     /// Where the configuration comes from.
     #[command(flatten)]
     pub config: ConfigSourceArgs,
@@ -80,6 +83,7 @@ pub(super) async fn run(args: &UpdateArgs, env: Vec<(String, String)>) -> Result
             data_dir: std::path::absolute(&config.data.dir)?,
             service: find_service(&env),
             patience: (args.patience, args.watch),
+            stop_within: args.stop_within,
             back_up: !config.backup.to.is_empty() && !args.without_backup,
             allow_downgrade: args.allow_downgrade,
             in_container: args.in_container,

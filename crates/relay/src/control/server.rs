@@ -55,6 +55,7 @@ pub(crate) async fn serve(app: AppState, data_dir: &Path, stop: CancellationToke
         .route("/log", get(show_log))
         .route("/backup", get(backup_status).post(back_up))
         .route("/backup/drill", post(drill))
+        .route("/backup/take-over", post(take_over))
         .merge(super::move_in::routes())
         .with_state(app);
     if let Err(err) = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await {
@@ -150,6 +151,10 @@ async fn back_up(State(app): State<AppState>) -> Result<Json<Vec<InPlace<BackupR
 
 async fn drill(State(app): State<AppState>) -> Result<Json<Vec<InPlace<DrillReport>>>, XrpcError> {
     done_somewhere(told::drill_everywhere(with_backups(&app)?).await)
+}
+
+async fn take_over(State(app): State<AppState>) -> Result<Json<Vec<InPlace<String>>>, XrpcError> {
+    done_somewhere(told::take_over_everywhere(with_backups(&app)?).await)
 }
 
 /// Fails when it failed in every place.

@@ -79,6 +79,8 @@ pub(crate) enum FolderState {
     Absent,
     /// Why a file cannot be written to it.
     Unwritable(String),
+    /// There is no room for a file.
+    Full,
     Writable {
         /// Files that others than the owner may read, with their permissions; the folder itself is among them.
         open: Vec<(PathBuf, u32)>,

@@ -41,6 +41,10 @@ pub(super) fn stop(scope: &Scope) -> Vec<String> {
     control(scope, "bootout", &format!("/{LABEL}"))
 }
 
+pub(super) fn kill(scope: &Scope) -> Vec<String> {
+    control(scope, "kill SIGKILL", &format!("/{LABEL}"))
+}
+
 pub(super) fn start(scope: &Scope) -> Vec<String> {
     control(scope, "bootstrap", &format!(" '{}'", job_path(scope).display()))
 }

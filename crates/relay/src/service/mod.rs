@@ -90,6 +90,14 @@ pub(crate) fn stop(manager: Manager, scope: &Scope) -> Vec<String> {
     }
 }
 
+/// Returns what ends the service's process at once, for one that does not end when it is asked.
+pub(crate) fn kill(manager: Manager, scope: &Scope) -> Vec<String> {
+    match manager {
+        Manager::Systemd => systemd::control(scope, &["kill", "--signal=KILL", NAME]),
+        Manager::Launchd => launchd::kill(scope),
+    }
+}
+
 /// Returns what starts the service's process, and does not wait until it is up.
 pub(crate) fn start(manager: Manager, scope: &Scope) -> Plan {
     match manager {

@@ -18,7 +18,7 @@ use super::moving::InMemory;
 use super::place::Place;
 use super::reach::{Location, Reach};
 use crate::account::{self, Claim, CreateError, NewAccount, operator, sign_in_link};
-use crate::backup::{BackupKey, told};
+use crate::backup::{self, BackupKey, told};
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigErrors, MailAddress, Override};
 use crate::doctor::probe::{self, Known};
@@ -364,7 +364,12 @@ impl Setup {
     /// Takes where backups go.
     pub(crate) async fn set_backup(&self, answer: BackupAnswer) -> Result<(), WorkError> {
         if let BackupAnswer::To(folder) = &answer {
-            try_folder(folder).map_err(|reason| WorkError::Backup { folder: folder.display().to_string(), reason })?;
+            let refused = |reason| WorkError::Backup { folder: folder.display().to_string(), reason };
+            try_folder(folder).map_err(refused)?;
+            let own = self.config().await?.server.public_url;
+            if let Some(other) = backup::owner_of_folder(folder).filter(|other| *other != own.as_str()) {
+                return Err(refused(format!("it has the backups of another server, {other}; name a folder of its own")));
+            }
             self.backup_key()?;
         }
         // The server that runs was started without it.

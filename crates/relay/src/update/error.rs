@@ -103,7 +103,9 @@ impl UpdateError {
             Self::OtherFolder { .. } => {
                 "Name the folder of the service with --data-dir, or its configuration with --config.".into()
             }
-            Self::Step(_) | Self::StillRuns { .. } => "See `relay service status` and `relay service logs`.".into(),
+            Self::Step(_) | Self::StillRuns { .. } => {
+                "The server was told to go on. See `relay service status` and `relay service logs`; it may hang on a broken disk.".into()
+            }
             Self::Interrupted { .. } => "`relay update --undo` puts back what was there before.".into(),
             Self::NothingToUndo => "What is kept is of the last update only.".into(),
             Self::DataTooNew { .. } => {

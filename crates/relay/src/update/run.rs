@@ -17,11 +17,11 @@ use super::watch::{self, Patience};
 use super::{ReleaseKey, UpdateError, installed};
 use crate::control::ControlClient;
 use crate::data_dir::{self, DATABASE};
-use crate::service::{self, Manager, Scope, Step};
+use crate::service::{self, Manager, Scope, Step, StepError};
 use crate::telemetry::disk;
 
-/// For a server to finish what is under way.
-const STOP_PATIENCE: Duration = Duration::from_secs(100);
+/// For a server that was killed to be gone.
+const KILL_PATIENCE: Duration = Duration::from_secs(20);
 /// Room that an update takes besides the copies of the database and the program.
 const ROOM_BYTES: u64 = 64 << 20;
 
@@ -41,6 +41,8 @@ pub(crate) struct Updater<'a> {
     /// `None` where no service manager runs the server.
     pub(crate) service: Option<Service>,
     pub(crate) patience: (Duration, Duration),
+    /// For a server to finish what is under way; one that takes longer is killed.
+    pub(crate) stop_within: Duration,
     /// Whether a running server is to make a backup first.
     pub(crate) back_up: bool,
     pub(crate) allow_downgrade: bool,
@@ -94,7 +96,7 @@ impl Updater<'_> {
             self.ask("/backup").await.map_err(UpdateError::Backup)?;
         }
         let _deaf = hold_signals();
-        self.stop(ran).await?;
+        self.stop_or_go_on(ran).await?;
         let replaced = kept.keep(&note).and_then(|()| {
             if ran && note.changes_data() {
                 kept.step(DataStep::BeginProbation)?;
@@ -149,7 +151,7 @@ impl Updater<'_> {
         }
         let ran = data_dir::is_taken(&self.data_dir);
         let _deaf = hold_signals();
-        self.stop(ran).await?;
+        self.stop_or_go_on(ran).await?;
         kept.put_program_back()?;
         if data {
             kept.step(DataStep::PutBack)?;
@@ -182,6 +184,8 @@ impl Updater<'_> {
         };
         let (from, to) = (note.from.clone(), note.to.clone());
         if let Err(err) = work.await {
+            // Whichever it is, one that may serve is better than none.
+            drop(self.start());
             return UpdateError::Stuck { to, reason, problem: err.to_string(), kept: kept.program_before() };
         }
         let well = self.watch_old().await.is_ok();
@@ -253,15 +257,44 @@ impl Updater<'_> {
         ControlClient::new(&self.data_dir).call(Method::POST, path, None::<&()>).await
     }
 
-    /// Stops the server and waits until nobody has the data folder.
-    async fn stop(&self, runs: bool) -> Result<(), UpdateError> {
-        if let Some(Service { manager, scope }) = &self.service {
-            let stop = service::stop(*manager, scope);
-            if runs { Step::Run(stop).carry_out()? } else { Step::Try(stop).carry_out()? }
+    /// As [`Self::stop`]; a server that was not stopped is to run on.
+    async fn stop_or_go_on(&self, runs: bool) -> Result<(), UpdateError> {
+        let stopped = self.stop(runs).await;
+        if stopped.is_err() && runs {
+            // It may have been on its way out. Of one that runs this changes nothing.
+            drop(self.start());
         }
+        stopped
+    }
+
+    /// Stops the server and waits until nobody has the data folder. One that does not end is killed, which loses nothing: what was
+    /// acknowledged is durable.
+    async fn stop(&self, runs: bool) -> Result<(), UpdateError> {
+        let Some(Service { manager, scope }) = &self.service else { return self.is_left(self.stop_within).await };
+        let mut stopping = Stopping::begin(service::stop(*manager, scope), runs)?;
+        let ended = tokio::time::timeout(self.stop_within, async {
+            stopping.ended().await?;
+            self.is_left(self.stop_within).await
+        });
+        match ended.await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(UpdateError::StillRuns { .. })) | Err(_) => {}
+            Ok(Err(err)) => return Err(err),
+        }
+        (self.say)(&format!(
+            "The server does not end within {} s, so it is killed. What it acknowledged is stored.",
+            self.stop_within.as_secs()
+        ));
+        Step::Try(service::kill(*manager, scope)).carry_out()?;
+        drop(tokio::time::timeout(KILL_PATIENCE, stopping.ended()).await);
+        self.is_left(KILL_PATIENCE).await
+    }
+
+    /// Waits until nobody has the data folder.
+    async fn is_left(&self, within: Duration) -> Result<(), UpdateError> {
         let begun = Instant::now();
         while data_dir::is_taken(&self.data_dir) {
-            if begun.elapsed() > STOP_PATIENCE {
+            if begun.elapsed() > within {
                 return Err(UpdateError::StillRuns { data_dir: self.data_dir.clone() });
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -275,6 +308,45 @@ impl Updater<'_> {
             step.carry_out()?;
         }
         Ok(())
+    }
+}
+
+/// The command that stops the server, which waits until that has ended, for as long as it may take.
+struct Stopping {
+    command: String,
+    child: std::process::Child,
+    /// Whether it matters that it fails.
+    matters: bool,
+}
+
+impl Stopping {
+    fn begin(command: Vec<String>, matters: bool) -> Result<Self, UpdateError> {
+        let [program, args @ ..] = command.as_slice() else { unreachable!("a command has a program") };
+        let child = std::process::Command::new(program).args(args).spawn();
+        let command = command.join(" ");
+        let child = child.map_err(|source| StepError::Start { command: command.clone(), source })?;
+        Ok(Self { command, child, matters })
+    }
+
+    async fn ended(&mut self) -> Result<(), UpdateError> {
+        loop {
+            let ended = self.child.try_wait().map_err(|source| StepError::Start { command: self.command.clone(), source })?;
+            match ended {
+                Some(status) if self.matters && !status.success() => {
+                    return Err(StepError::Failed { command: self.command.clone(), status }.into());
+                }
+                Some(_) => return Ok(()),
+                None => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    }
+}
+
+impl Drop for Stopping {
+    fn drop(&mut self) {
+        // One that still waits must not stop the server that is started next.
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 

@@ -93,7 +93,11 @@ pub(crate) fn contents(data: &Path) -> BTreeMap<String, Vec<Vec<Sql>>> {
     let tables: Vec<String> = tables.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
     let mut contents = BTreeMap::new();
     for table in tables {
-        let only = if table == "meta" { "WHERE key NOT LIKE 'backup_status%' AND key <> 'restored'" } else { "" };
+        let only = if table == "meta" {
+            "WHERE key NOT LIKE 'backup_status%' AND key NOT IN ('restored', 'backup_instance')"
+        } else {
+            ""
+        };
         let mut statement = conn.prepare(&format!("SELECT * FROM {table} {only}")).unwrap();
         let columns = statement.column_count();
         let rows = statement.query_map([], |row| (0..columns).map(|at| row.get(at)).collect()).unwrap();
@@ -485,4 +489,54 @@ async fn a_copy_to_look_at_does_not_speak_for_the_server() {
     let refused = said(&run(world.dir.path(), &["backup", "now", "--data-dir", &data, "--set", &set]).await);
     assert!(refused.contains("no place for backups"), "{refused}");
     pds.stop().await;
+}
+
+/// Two servers in one place removed what the other needed, and nobody was told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_place_belongs_to_one_server() {
+    let (ours, other) = (World::new().await, World::new().await);
+    let server = ours.serve("drill = false\n").await;
+    User::register(&server.anonymous(), "alice").await;
+    backed_up(&server).await;
+    let before = fs::read(ours.place().join("owner.json")).unwrap();
+
+    // Another server gets the same place.
+    let stranger = other.serve_to(&[&ours.place().display().to_string()], "drill = false\n").await;
+    let refused = refused(&stranger).await;
+    let words = format!("has the backups of another server, http://localhost:{}", ours.port);
+    assert!(refused.contains(&words) && refused.contains("`relay backup take-over`"), "{refused}");
+    let seen = stranger.verb(&["doctor", "--json"]).await;
+    let seen: Vec<Value> = serde_json::from_slice(&seen.stdout).unwrap();
+    let age = seen.iter().find(|finding| finding["id"] == "backup.age").unwrap();
+    assert!(age["outcome"] == "error" && age["sentence"].as_str().unwrap().contains(&words), "{age}");
+    stranger.stop().await;
+    assert_eq!(fs::read(ours.place().join("owner.json")).unwrap(), before);
+    backed_up(&server).await;
+
+    // A server that was restored from there goes on there, and the one before does not any more.
+    server.stop().await;
+    fs::rename(ours.at("data"), ours.at("old")).unwrap();
+    verb_json(&ours.restore("data", &[]).await);
+    let restored = Served::start(ours.dir.path(), ours.port).await;
+    backed_up(&restored).await;
+    restored.stop().await;
+    fs::rename(ours.at("data"), ours.at("restored")).unwrap();
+    fs::rename(ours.at("old"), ours.at("data")).unwrap();
+    let old = Served::start(ours.dir.path(), ours.port).await;
+    assert!(self::refused(&old).await.contains(&words));
+
+    // The operator may know better.
+    let taken = old.verb(&["backup", "take-over"]).await;
+    assert!(String::from_utf8_lossy(&taken.stdout).contains("is this server's now"), "{taken:?}");
+    backed_up(&old).await;
+}
+
+/// Returns why no backup can be made.
+async fn refused(server: &Served) -> String {
+    loop {
+        let refused = said(&server.verb(&["backup", "now"]).await);
+        if !refused.contains("nother backup") {
+            return refused;
+        }
+    }
 }

@@ -24,6 +24,7 @@ mod doctor;
 mod email;
 mod faults;
 mod firehose;
+mod full_disk;
 mod hostile;
 mod identity;
 mod invites;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
-    Dns, MailServer, Pebble, Policy, Program, Quirks, TestPds, client, free_port, is_there, relay, start_plc,
+    Dns, MailServer, Pebble, Policy, Program, Quirks, TestPds, client, free_port, is_there, own_mounts, relay, start_plc,
 };
 
 /// A machine with an empty folder, a DNS server and a PLC directory.
@@ -292,6 +292,23 @@ async fn a_full_disk_is_told() {
     assert!(!machine.data().join("relay.toml").exists());
     let done = machine.answer(machine.command(&["setup", "--yes", "--proxy"]), "").await;
     assert!(done.status.success(), "{}", out(&done));
+}
+
+/// The same on a real disk without room.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_file_system_is_told() {
+    let Some(apart) = own_mounts() else { return };
+    let machine = Machine::new().await;
+    let inner = machine.command(&["setup", "--yes", "--proxy", "--hostname", "pds.example.com"]);
+    fs::create_dir_all(machine.data()).unwrap();
+    let script = "mount -t tmpfs -o size=64k,mode=0700 tmpfs \"$RELAY_DATA_DIR\" || exit 9
+        head -c 1000000 /dev/zero >\"$RELAY_DATA_DIR\"/ballast; exec \"$0\" \"$@\"";
+    let mut shell = Command::new(apart[0]);
+    shell.args(&apart[1..]).args(["sh", "-c", script]).arg(inner.get_program()).args(inner.get_args());
+    shell.current_dir(machine.dir.path()).env("RELAY_DATA_DIR", machine.data()).env("HOME", machine.dir.path());
+    let full = machine.answer(shell, "").await;
+    assert_eq!(full.status.code(), Some(1), "{}", out(&full));
+    assert!(out(&full).contains("cannot be written") && out(&full).contains("Make space"), "{}", out(&full));
 }
 
 /// `relay` alone: the pages where there is no server yet, as in a container without configuration, and the server where there is.

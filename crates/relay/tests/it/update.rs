@@ -96,8 +96,9 @@ impl Host {
                 "cd {root}; [ \"$1\" != --user ] || shift\n\
                  case \"$*\" in\n\
                  show*) kill -0 $(cat pid) 2>/dev/null && echo ActiveState=active || echo ActiveState=inactive; echo \"ExecStart={{ path={root}/bin/relay ; argv[]={root}/bin/relay serve ; }}\" ;;\n\
-                 stop*) kill -TERM $(cat pid) 2>/dev/null; while kill -0 $(cat pid) 2>/dev/null; do sleep 0.02; done ;;\n\
-                 *start*) echo start >>calls; nohup bin/relay serve --config relay.toml >>log 2>&1 </dev/null & echo $! >pid ;;\n\
+                 stop*) [ ! -e refuses ] || exit 1; kill -TERM $(cat pid) 2>/dev/null; while kill -0 $(cat pid) 2>/dev/null; do sleep 0.02; done ;;\n\
+                 kill*) kill -9 $(cat pid) ;;\n\
+                 *start*) kill -0 $(cat pid 2>/dev/null) 2>/dev/null && exit; echo start >>calls; nohup bin/relay serve --config relay.toml >>log 2>&1 </dev/null & echo $! >pid ;;\n\
                  esac"
             ),
         );
@@ -315,6 +316,38 @@ async fn versions_that_fail_are_replaced_by_the_one_before() {
         assert_eq!(host.posts().await, expected, "{name}");
     }
     alice.post("com.atproto.repo.createRecord", &host.post_of("zuletzt")).await.good();
+}
+
+/// A server that hung and did not end when it was told was left to its service manager, which had been told to stop it: the update
+/// gave up after 100 s, and later there was no server at all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_does_not_end_is_killed_and_a_server_runs_after_it() {
+    if !tools_are_there() {
+        return;
+    }
+    let host = Host::start().await;
+    let alice = host.account().await;
+    alice.post("com.atproto.repo.createRecord", &host.post_of("before")).await.good();
+    host.release("0.2.0", GOOD);
+    // The manager fails to stop it: then nothing is changed, and it goes on.
+    fs::write(host.path("refuses"), "").unwrap();
+    let output = host.update(&[]).await;
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("The server was told to go on."), "{}", said(&output));
+    assert!(host.is_as_before());
+    assert_eq!(host.posts().await, ["before"]);
+    fs::remove_file(host.path("refuses")).unwrap();
+
+    // It hangs, as on a disk that does not answer.
+    let process = fs::read_to_string(host.path("pid")).unwrap();
+    assert!(Command::new("kill").args(["-STOP", process.trim()]).status().unwrap().success());
+    let output = host.update(&["--stop-within", "1s"]).await;
+    assert!(output.status.success(), "{}", said(&output));
+    let told = "The server does not end within 1 s, so it is killed. What it acknowledged is stored.";
+    assert!(said(&output).contains(told), "{}", said(&output));
+    assert!(said(&output).contains("Version 0.2.0 runs and is well."), "{}", said(&output));
+    assert_eq!(host.posts().await, ["before"]);
+    alice.post("com.atproto.repo.createRecord", &host.post_of("after")).await.good();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

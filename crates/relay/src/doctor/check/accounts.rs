@@ -16,10 +16,11 @@ pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
         }
     };
     if accounts.is_empty() {
+        let domain = facts.setup.handle_domains.first().map_or(".example.com", String::as_str);
         findings.push(Finding::notice(
             "account.did",
             said!("account.none", "There is no account yet."),
-            said!("account.none.do", "Make one: `relay account create alice.pds.example.com --email alice@example.com`."),
+            said!("account.none.do", "Make one: `relay account create alice{domain} --email alice@example.com`.", domain),
         ));
         return;
     }

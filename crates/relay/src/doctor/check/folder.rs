@@ -40,6 +40,21 @@ pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
                 said!("folder.later_writable", "The disk is looked at once the data folder can be written to."),
             ));
         }
+        FolderState::Full => {
+            findings.push(Finding::skipped(
+                "disk.perm",
+                said!("folder.later_room", "It is looked at once there is room for a file."),
+            ));
+            findings.push(Finding::error(
+                "disk.space",
+                said!("folder.full", "The disk under {path} is full: the server takes no writes; reads go on.", path),
+                said!(
+                    "folder.full.do",
+                    "Make room: remove what is not the server's, or move the data folder to a bigger disk. The server goes on by itself, \
+                     without a restart."
+                ),
+            ));
+        }
         FolderState::Writable { open, space, sync_micros } => {
             findings.push(permissions(&path.to_string(), open));
             findings.push(free_space(*space));

@@ -30,8 +30,13 @@ fn state(path: &Path) -> FolderState {
             space: disk::space(path).map(|space| (space.free_bytes, space.total_bytes)),
             sync_micros,
         },
+        Err(err) if is_full(&err) => FolderState::Full,
         Err(err) => FolderState::Unwritable(err.to_string()),
     }
+}
+
+fn is_full(err: &std::io::Error) -> bool {
+    matches!(err.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
 /// Writes a page to a file of its own, makes it durable, and returns how long that took.

@@ -94,13 +94,14 @@ fn nat_pmp(request: &[u8], kind: Kind, noted: &Mutex<Vec<String>>) -> Vec<u8> {
             [&[0, 128, 0, 0][..], &EPOCH, &address].concat()
         }
         [0, 2, 0, 0, fields @ ..] => {
-            let fields: [u8; 8] = fields.try_into().unwrap();
-            let [i, n, o, u, t, i2, m, e] = fields;
-            let (inside, outside) = (u16::from_be_bytes([i, n]), u16::from_be_bytes([o, u]));
-            noted.lock().unwrap().push(format!("{outside} to {inside} for {}", u32::from_be_bytes([t, i2, m, e])));
-            let granted = if kind == Kind::OtherPorts { 1024 + outside } else { outside };
+            let (inside, rest) = fields.split_at(2);
+            let (outside, seconds) = rest.split_at(2);
+            let port = |bytes: &[u8]| u16::from_be_bytes(bytes.try_into().unwrap());
+            let (from, lease) = (port(outside), u32::from_be_bytes(seconds.try_into().unwrap()));
+            noted.lock().unwrap().push(format!("{from} to {} for {lease}", port(inside)));
+            let granted = if kind == Kind::OtherPorts { 1024 + from } else { from };
             let code = if kind == Kind::Unwilling { 2 } else { 0 };
-            [&[0, 130, 0, code][..], &EPOCH, &[i, n], &granted.to_be_bytes(), &[t, i2, m, e]].concat()
+            [&[0, 130, 0, code][..], &EPOCH, inside, &granted.to_be_bytes(), seconds].concat()
         }
         [version, opcode, ..] => {
             assert_ne!(*version, 0, "{request:?}");

@@ -16,6 +16,8 @@ use crate::store::account;
 struct Page {
     frame: Frame,
     is_up: bool,
+    /// Whether it stores what is new; not on a full disk.
+    takes_writes: bool,
     version: &'static str,
     invite_required: bool,
     /// Where the operator lets everyone know.
@@ -34,6 +36,7 @@ pub(crate) async fn handler(State(app): State<AppState>, visitor: Visitor) -> Re
     let page = Page {
         frame: visitor.frame(),
         is_up,
+        takes_writes: !app.notices.problems().iter().any(|problem| problem.topic == "writes"),
         version: env!("CARGO_PKG_VERSION"),
         invite_required: app.config.accounts.invite_required,
         accounts,

@@ -259,6 +259,7 @@ pub(crate) const TEXTS: Texts = Texts {
         status: "Status",
         status_title: "Status dieses Servers",
         status_up: "Der Server läuft.",
+        status_reading: "Der Server zeigt alles, nimmt aber gerade nichts Neues an. Versuchen Sie es später noch einmal; Ihre Daten bleiben erhalten.",
         status_down: "Der Server hat ein Problem. Versuchen Sie es später noch einmal; Ihre Daten bleiben erhalten.",
         server: "Server",
         software: "Software",

@@ -240,6 +240,7 @@ pub(crate) const TEXTS: Texts = Texts {
         status: "Status",
         status_title: "Status of this server",
         status_up: "The server is up.",
+        status_reading: "The server can be read, but takes nothing new at the moment. Try again in a while; your data is kept.",
         status_down: "The server has a problem. Try again in a while; your data is kept.",
         server: "Server",
         software: "Software",

@@ -299,6 +299,7 @@ pub(crate) struct Public {
     pub(crate) status: &'static str,
     pub(crate) status_title: &'static str,
     pub(crate) status_up: &'static str,
+    pub(crate) status_reading: &'static str,
     pub(crate) status_down: &'static str,
     pub(crate) server: &'static str,
     pub(crate) software: &'static str,

@@ -54,7 +54,7 @@ pub(crate) use official::{OfficialFolder, OldAccount};
 pub(crate) use pebble::{Pebble, Quirks, client};
 pub(crate) use plc::{PlcFault, PlcFaults};
 pub(crate) use process::{Process, relay};
-pub(crate) use program::{Program, free_port, is_there, on_path};
+pub(crate) use program::{Program, free_port, is_there, on_path, own_mounts};
 pub(crate) use s3::{ACCESS_KEY, BUCKET, S3, SECRET_KEY};
 pub(crate) use secure::{SecurePds, Settings};
 pub(crate) use serve::{Served, configure, json as verb_json, run};

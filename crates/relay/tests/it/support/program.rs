@@ -77,6 +77,22 @@ pub(crate) fn is_there(name: &str) -> bool {
     there
 }
 
+/// Returns a command after which what is mounted is seen by that command alone; `None` where this user may not do that.
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+pub(crate) fn own_mounts() -> Option<&'static [&'static str]> {
+    const WAYS: [&[&str]; 2] = [&["unshare", "--mount"], &["unshare", "--user", "--map-root-user", "--mount"]];
+    let works = |way: &&&[&str]| {
+        let tried = Command::new(way[0]).args(&way[1..]).args(["mount", "-t", "tmpfs", "tmpfs", "/mnt"]).output();
+        tried.is_ok_and(|tried| tried.status.success())
+    };
+    let way = WAYS.iter().find(works).copied();
+    assert!(way.is_some() || std::env::var("CI").as_deref() != Ok("true"), "no namespaces of mounts can be made");
+    if way.is_none() {
+        eprintln!("SKIP: this machine lets nobody mount anything");
+    }
+    way
+}
+
 /// Returns where a program is.
 pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -38,7 +38,13 @@ impl Served {
     /// Starts the server that is configured in `dir`, and returns when it is up.
     pub(crate) async fn start(dir: &Path, port: u16) -> Self {
         let mut command = relay(dir);
-        command.args(["serve", "--config", "relay.toml"]).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.args(["serve", "--config", "relay.toml"]);
+        Self::start_by(command, dir, port).await
+    }
+
+    /// As [`Self::start`], by a command that ends in the server.
+    pub(crate) async fn start_by(mut command: Command, dir: &Path, port: u16) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         let mut file = std::fs::File::options().create(true).append(true).open(dir.join("log")).unwrap();
@@ -73,6 +79,10 @@ impl Served {
 
     pub(crate) fn anonymous(&self) -> Client {
         Client::new(format!("http://{}", self.address), None)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -4,6 +4,13 @@ use super::DoctorTexts;
 
 pub(crate) const TEXTS: DoctorTexts = DoctorTexts::of(&[
     // The data folder and its disk.
+    ("folder.later_room", "Das wird geprüft, sobald Platz für eine Datei ist."),
+    ("folder.full", "Die Platte unter {path} ist voll: Der Server nimmt nichts Neues an; gelesen werden kann weiterhin."),
+    (
+        "folder.full.do",
+        "Schaffe Platz: Entferne, was nicht dem Server gehört, oder ziehe mit dem Datenordner auf eine größere Platte um. Der Server macht \
+         dann von selbst weiter, ohne Neustart.",
+    ),
     ("folder.absent", "Den Datenordner {path} gibt es noch nicht."),
     ("folder.absent.do", "Der Server legt ihn an, wenn er zum ersten Mal startet."),
     ("folder.later", "Die Platte wird angesehen, sobald es den Datenordner gibt."),
@@ -264,7 +271,7 @@ pub(crate) const TEXTS: DoctorTexts = DoctorTexts::of(&[
     // Accounts and services.
     ("account.unknown", "Die Konten wurden nicht angesehen: {reason}."),
     ("account.none", "Es gibt noch kein Konto."),
-    ("account.none.do", "Lege eins an: `relay account create alice.pds.example.com --email alice@example.com`."),
+    ("account.none.do", "Lege eins an: `relay account create alice{domain} --email alice@example.com`."),
     ("account.found_one", "Das Konto ist unter Handle und DID zu finden."),
     ("account.found", "{count} Konten sind unter Handle und DID zu finden."),
     ("account.document", "Das Dokument von {did} ist nicht zu haben: {reason}."),
