@@ -46,7 +46,7 @@ impl Instance {
 
     /// Returns that of this server, which is made when there is none.
     pub(super) async fn of(db: &Db) -> Result<Self, BackupError> {
-        let found = db.read(|conn| read(conn)).await?;
+        let found = db.read(read).await?;
         match found {
             Some(instance) => Ok(instance),
             None => {

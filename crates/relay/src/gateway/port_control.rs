@@ -55,15 +55,17 @@ type Said<T> = Result<T, u16>;
 
 /// Asks the router whether it is one of these; `Err` says why not.
 pub(super) async fn find(router: SocketAddr) -> Result<Router, String> {
-    let IpAddr::V4(own) = own_address(router).map_err(told)? else { return Err("it is not reached by IPv4".to_owned()) };
-    let socket = UdpSocket::bind((own, 0)).await.map_err(told)?;
+    let IpAddr::V4(own) = own_address(router).map_err(|err| told(&err))? else {
+        return Err("it is not reached by IPv4".to_owned());
+    };
+    let socket = UdpSocket::bind((own, 0)).await.map_err(|err| told(&err))?;
     // So that the system passes on what comes from there only.
-    socket.connect(router).await.map_err(told)?;
-    let (protocol, public_address) = match ask(&socket, &[PMP_VERSION, 0], pmp_address).await.map_err(told)? {
+    socket.connect(router).await.map_err(|err| told(&err))?;
+    let (protocol, public_address) = match ask(&socket, &[PMP_VERSION, 0], pmp_address).await.map_err(|err| told(&err))? {
         Ok(address) => (Protocol::NatPmp, address),
         Err(UNSUPPORTED_VERSION) => {
             let request = pcp_request(own, UDP, Mapping { external: 0, internal: DISCARD }, MOMENT_SECONDS);
-            let granted = ask(&socket, &request, |packet| pcp_granted(packet, &request)).await.map_err(told)?;
+            let granted = ask(&socket, &request, |packet| pcp_granted(packet, &request)).await.map_err(|err| told(&err))?;
             let granted = granted.map_err(|code| pcp_reason(code).to_owned())?;
             (Protocol::Pcp, granted.address.ok_or("it names no address")?)
         }
@@ -97,11 +99,11 @@ impl Router {
                 said.map(|said| said.map_err(pcp_reason))
             }
         };
-        said.map_err(told)?.map_err(str::to_owned)
+        said.map_err(|err| told(&err))?.map_err(str::to_owned)
     }
 }
 
-fn told(err: io::Error) -> String {
+fn told(err: &io::Error) -> String {
     match err.kind() {
         io::ErrorKind::TimedOut => "no answer".to_owned(),
         io::ErrorKind::ConnectionRefused => "it does not listen".to_owned(),

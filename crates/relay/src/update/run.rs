@@ -271,7 +271,7 @@ impl Updater<'_> {
     /// acknowledged is durable.
     async fn stop(&self, runs: bool) -> Result<(), UpdateError> {
         let Some(Service { manager, scope }) = &self.service else { return self.is_left(self.stop_within).await };
-        let mut stopping = Stopping::begin(service::stop(*manager, scope), runs)?;
+        let mut stopping = Stopping::begin(&service::stop(*manager, scope), runs)?;
         let ended = tokio::time::timeout(self.stop_within, async {
             stopping.ended().await?;
             self.is_left(self.stop_within).await
@@ -320,8 +320,8 @@ struct Stopping {
 }
 
 impl Stopping {
-    fn begin(command: Vec<String>, matters: bool) -> Result<Self, UpdateError> {
-        let [program, args @ ..] = command.as_slice() else { unreachable!("a command has a program") };
+    fn begin(command: &[String], matters: bool) -> Result<Self, UpdateError> {
+        let [program, args @ ..] = command else { unreachable!("a command has a program") };
         let child = std::process::Command::new(program).args(args).spawn();
         let command = command.join(" ");
         let child = child.map_err(|source| StepError::Start { command: command.clone(), source })?;
