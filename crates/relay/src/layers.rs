@@ -18,6 +18,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
+use tower::ServiceBuilder;
 use tower_http::catch_panic::{CatchPanicLayer, ResponseForPanic};
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
@@ -26,7 +27,7 @@ use tracing::Instrument as _;
 use crate::auth::Caller;
 use crate::error::{ErrorName, XrpcError};
 use crate::limits::{self, RateLimits};
-use crate::state::AppState;
+use crate::state::{App, AppState};
 use crate::telemetry::spans;
 use crate::tls::proxy_headers;
 use crate::update::probation;
@@ -36,24 +37,45 @@ use crate::{oauth, pages};
 pub(crate) fn apply(routes: Router<AppState>, app: &AppState) -> Router<AppState> {
     let compressible =
         SizeAbove::new(1024).and(NotForContentType::const_new("image/")).and(NotForContentType::const_new("video/"));
-    let routes = routes
-        .layer(CatchPanicLayer::custom(Panicked(Arc::clone(&app.telemetry.panics))))
-        .layer(from_fn(entity_tag))
-        .layer(from_fn(caller_dependence))
+    let surroundings = Arc::new(Surroundings { app: app.clone(), limits: RateLimits::new(app) });
+    let layers = ServiceBuilder::new()
+        .layer(from_fn_with_state(surroundings, surround))
         .layer(CompressionLayer::new().compress_when(compressible))
-        .layer(from_fn_with_state(app.clone(), time_limit));
+        .layer(from_fn(describe))
+        .layer(CatchPanicLayer::custom(Panicked(Arc::clone(&app.telemetry.panics))));
+    routes.layer(layers)
+}
+
+/// What the layers around a request look at.
+struct Surroundings {
+    app: AppState,
+    limits: Option<Arc<RateLimits>>,
+}
+
+/// The layers above compression, from the outermost to the innermost. They are functions, one calling the next, within one layer
+/// of the router: each that the router knows of costs every request three allocations and a copy of all that are below it.
+async fn surround(State(surroundings): State<Arc<Surroundings>>, request: Request, next: Next) -> Response {
+    let Surroundings { app, limits } = &*surroundings;
+    let next = async |request| next.run(request).await;
+    let next = async |request| time_limit(app, request, next).await;
     // Below CORS, so that pages in browsers can read what a refusal says.
-    let routes = match RateLimits::new(app) {
-        Some(limits) => routes.layer(from_fn_with_state(limits, limits::layer)),
-        None => routes,
+    let next = async |request| match limits {
+        Some(limits) => limits::layer(limits, request, next).await,
+        None => next(request).await,
     };
-    let routes = routes.layer(from_fn_with_state(app.clone(), probation::layer));
-    let routes = routes.layer(from_fn_with_state(app.clone(), oauth::give_nonce));
-    routes
-        .layer(from_fn_with_state(app.clone(), pages::guard))
-        .layer(from_fn(cors))
-        .layer(from_fn_with_state(app.clone(), proxy_headers::layer))
-        .layer(from_fn_with_state(app.clone(), log))
+    let next = async |request| probation::layer(app, request, next).await;
+    let next = async |request| oauth::give_nonce(app, request, next).await;
+    let next = async |request| pages::guard(app, request, next).await;
+    let next = async |request| cors(request, next).await;
+    let next = async |request| proxy_headers::layer(app, request, next).await;
+    log(app, request, next).await
+}
+
+/// The layers below compression, likewise.
+async fn describe(request: Request, next: Next) -> Response {
+    let next = async |request| next.run(request).await;
+    let next = async |request| entity_tag(request, next).await;
+    caller_dependence(request, next).await
 }
 
 /// Answers for a handler that panicked, and counts it.
@@ -73,7 +95,7 @@ impl ResponseForPanic for Panicked {
 }
 
 /// Counts each request, and writes one line for it.
-async fn log(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
+async fn log(app: &App, mut request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
     let begun = Instant::now();
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let method = request.method().clone();
@@ -81,7 +103,7 @@ async fn log(State(app): State<AppState>, mut request: Request, next: Next) -> R
     let caller = Caller(Arc::new(OnceLock::new()));
     request.extensions_mut().insert(caller.clone());
     let span = spans::request(&method, matched.as_ref().map(MatchedPath::as_str), &path, request.headers());
-    let response = next.run(request).instrument(span.clone()).await;
+    let response = next(request).instrument(span.clone()).await;
     spans::answered(&span, response.status());
     let nsid = path.strip_prefix("/xrpc/").map(|nsid| nsid.trim_end_matches('/'));
     let error = response.extensions().get::<ErrorName>().map(|name| &*name.0);
@@ -105,11 +127,11 @@ async fn log(State(app): State<AppState>, mut request: Request, next: Next) -> R
 }
 
 /// Lets pages of any origin call the API, as the protocol's clients in browsers do; our own pages are for nobody's scripts.
-async fn cors(request: Request, next: Next) -> Response {
+async fn cors(request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
     const EXPOSED: &str = "DPoP-Nonce, WWW-Authenticate, RateLimit-Limit, RateLimit-Reset, RateLimit-Remaining, \
                            RateLimit-Policy, Retry-After, Atproto-Repo-Rev, Atproto-Content-Labelers";
     if pages::is_page(request.uri().path()) {
-        return next.run(request).await;
+        return next(request).await;
     }
     let any = HeaderValue::from_static("*");
     let preflight =
@@ -126,7 +148,7 @@ async fn cors(request: Request, next: Next) -> Response {
         headers.insert(header::VARY, HeaderValue::from_static("Access-Control-Request-Headers"));
         return response;
     }
-    let mut response = next.run(request).await;
+    let mut response = next(request).await;
     response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
     response.headers_mut().insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
     response
@@ -136,13 +158,13 @@ async fn cors(request: Request, next: Next) -> Response {
 const UPLOADS: [&str; 2] = ["/xrpc/com.atproto.repo.importRepo", "/xrpc/com.atproto.repo.uploadBlob"];
 
 /// Ends requests that take too long. Downloads and the firehose take what they take; their bodies have limits of their own.
-async fn time_limit(State(app): State<AppState>, request: Request, next: Next) -> Response {
+async fn time_limit(app: &App, request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
     if UPLOADS.contains(&request.uri().path().trim_end_matches('/')) {
-        return next.run(request).await;
+        return next(request).await;
     }
     let waits = Arc::new(AtomicBool::new(false));
     let request = request.map(|body| Body::new(Watched { body, waits: Arc::clone(&waits) }));
-    match tokio::time::timeout(app.config.server.request_timeout, next.run(request)).await {
+    match tokio::time::timeout(app.config.server.request_timeout, next(request)).await {
         Ok(response) => response,
         // Whose fault it is depends on what was waited for.
         Err(_) if waits.load(Ordering::Relaxed) => {
@@ -181,10 +203,10 @@ impl http_body::Body for Watched {
 }
 
 /// Tells shared caches that an answer of the API depends on who asks, where the handler has not said what holds.
-async fn caller_dependence(request: Request, next: Next) -> Response {
+async fn caller_dependence(request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
     let of_api = request.uri().path().starts_with("/xrpc/");
     let has_caller = request.headers().contains_key(header::AUTHORIZATION);
-    let mut response = next.run(request).await;
+    let mut response = next(request).await;
     let headers = response.headers_mut();
     if of_api && !headers.contains_key(header::VARY) {
         headers.insert(header::VARY, HeaderValue::from_static("Authorization"));
@@ -196,10 +218,10 @@ async fn caller_dependence(request: Request, next: Next) -> Response {
 }
 
 /// Gives JSON answers a weak entity tag, and answers 304 to who has them already.
-async fn entity_tag(request: Request, next: Next) -> Response {
+async fn entity_tag(request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
     let cacheable = matches!(*request.method(), Method::GET | Method::HEAD);
     let known = request.headers().get(header::IF_NONE_MATCH).cloned();
-    let response = next.run(request).await;
+    let response = next(request).await;
     let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value == "application/json");
     let size = response.body().size_hint().exact();
     if !cacheable || response.status() != StatusCode::OK || !is_json || size.is_none_or(|size| size > 4 << 20) {

@@ -36,6 +36,8 @@ use std::{
 
 use clap::{Parser, Subcommand};
 
+use crate::telemetry::log;
+
 pub use self::{error::CliError, source::ConfigSourceArgs};
 
 /// An AT Protocol Personal Data Server.
@@ -243,23 +245,18 @@ fn in_runtime<T>(verb: impl Future<Output = Result<T, CliError>>) -> Result<T, C
     result
 }
 
-/// Starts the log of a server, on standard error, written by a thread of its own: whoever reads it slowly, or not at all, does
-/// not hold requests up, but loses lines once 10,000 of them wait. What is returned writes the last lines when it is dropped.
-fn start_log(logging: &crate::config::Logging) -> tracing_appender::non_blocking::WorkerGuard {
-    let (writer, guard) = log_writer();
-    let log = tracing_subscriber::fmt().with_env_filter(logging.filter()).with_writer(crate::telemetry::log::Keep(writer));
+/// Starts the log of a server, on standard error. What is returned writes the last lines when it is dropped.
+fn start_log(logging: &crate::config::Logging) -> log::Writing {
+    let writing = log::write();
+    let lines = tracing_subscriber::fmt().with_env_filter(logging.filter()).with_writer(log::lines);
     // A second start in one process, as in tests, keeps the first log.
-    drop(if logging.is_json() { log.json().flatten_event(true).try_init() } else { log.try_init() });
-    guard
-}
-
-fn log_writer() -> (tracing_appender::non_blocking::NonBlocking, tracing_appender::non_blocking::WorkerGuard) {
-    tracing_appender::non_blocking::NonBlockingBuilder::default().buffered_lines_limit(10_000).finish(io::stderr())
+    drop(if logging.is_json() { lines.json().flatten_event(true).try_init() } else { lines.try_init() });
+    writing
 }
 
 /// What a server tells of itself while it runs: its log, and its traces in a program that was built for them.
 struct Told {
-    _log: tracing_appender::non_blocking::WorkerGuard,
+    _log: log::Writing,
     #[cfg(feature = "otel")]
     traces: Option<crate::telemetry::traces::Traces>,
 }
@@ -279,7 +276,7 @@ impl Told {
         use tracing_subscriber::util::SubscriberInitExt as _;
         use tracing_subscriber::{Layer as _, registry};
 
-        use crate::telemetry::{log::Keep, spans, traces};
+        use crate::telemetry::{spans, traces};
         let (layer, traces) = traces::start(config)
             .map_err(|err| CliError::Failed {
                 problem: format!("Traces cannot be sent: {err}."),
@@ -287,14 +284,14 @@ impl Told {
             })?
             .unzip();
         let Some(layer) = layer else { return Ok(Self { _log: start_log(&config.logging), traces: None }) };
-        let (writer, guard) = log_writer();
-        let lines = tracing_subscriber::fmt::layer().with_writer(Keep(writer));
+        let writing = log::write();
+        let lines = tracing_subscriber::fmt::layer().with_writer(log::lines);
         let lines = if config.logging.is_json() { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
         // Spans are for traces; a line says by itself what it is about.
         let no_spans = format!("{}=off", spans::TARGET).parse().expect("it is a directive");
         let lines = lines.with_filter(config.logging.filter().add_directive(no_spans));
         drop(registry().with(lines).with(layer).try_init());
-        Ok(Self { _log: guard, traces })
+        Ok(Self { _log: writing, traces })
     }
 
     /// Sends the traces that are left, and writes the last lines.

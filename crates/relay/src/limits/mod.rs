@@ -16,8 +16,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::extract::{FromRequestParts, Request, State};
-use axum::middleware::Next;
+use axum::extract::{FromRequestParts, Request};
 use axum::response::{IntoResponse as _, Response};
 use common::Clock as _;
 use http::request::Parts;
@@ -66,24 +65,28 @@ impl RateLimits {
 }
 
 /// Counts each request, and refuses what is too much.
-pub(crate) async fn layer(State(limits): State<Arc<RateLimits>>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn layer(
+    limits: &Arc<RateLimits>,
+    mut request: Request,
+    next: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
     let path = request.uri().path();
     // Probes and the network's resolvers may come as often as they need; what they get costs little.
     if path == "/xrpc/_health" || path.starts_with("/.well-known/") || limits.are_lifted(request.headers()) {
-        return next.run(request).await;
+        return next(request).await;
     }
     let rule = rules::rule(path.strip_prefix("/xrpc/").map_or(path, |nsid| nsid.strip_suffix('/').unwrap_or(nsid)));
     let peer = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
     let network = &limits.app.config.network;
     let address = client_address(peer, request.headers(), |address| network.trusts(address));
     if limits.app.config.limits.rate_limit_bypass_addresses.iter().any(|range| range.contains(address)) {
-        return next.run(request).await;
+        return next(request).await;
     }
-    let meter = Arc::new(Metered { limits, rule, network: address.into(), tightest: Mutex::new(None) });
+    let meter = Arc::new(Metered { limits: Arc::clone(limits), rule, network: address.into(), tightest: Mutex::new(None) });
     let mut response = match meter.count_arrival() {
         Ok(()) => {
             request.extensions_mut().insert(Meter(Some(Arc::clone(&meter))));
-            next.run(request).await
+            next(request).await
         }
         Err(err) => err.into_response(),
     };

@@ -27,24 +27,23 @@ pub(crate) use form::OauthForm;
 pub(crate) use request::{Client, ClientAuth, Prompt, Request, ResponseMode};
 pub(crate) use state::Oauth;
 
-use axum::extract::{Request as HttpRequest, State};
-use axum::middleware::Next;
+use axum::extract::Request as HttpRequest;
 use axum::response::Response;
 use common::Clock as _;
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
 
 use crate::error::XrpcError;
-use crate::state::AppState;
+use crate::state::{App, AppState};
 use crate::store::{AccountId, BatchTx, StoreError, oauth_consent, oauth_session};
 
 /// Gives apps that prove their key the nonce for the next time, with every answer.
-pub(crate) async fn give_nonce(State(app): State<AppState>, request: HttpRequest, next: Next) -> Response {
+pub(crate) async fn give_nonce(app: &App, request: HttpRequest, next: impl AsyncFnOnce(HttpRequest) -> Response) -> Response {
     let path = request.uri().path();
     let is_endpoint = path.starts_with("/oauth/") && !crate::pages::is_page(path);
     let scheme = request.headers().get(AUTHORIZATION).and_then(|value| value.as_bytes().get(..5));
     let wants_nonce = is_endpoint || scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"dpop "));
-    let mut response = next.run(request).await;
+    let mut response = next(request).await;
     if wants_nonce && let Ok(nonce) = HeaderValue::try_from(app.oauth.nonces.current(app.clock.seconds())) {
         response.headers_mut().insert(dpop::NONCE_HEADER, nonce);
     }

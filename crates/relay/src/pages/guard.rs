@@ -7,8 +7,7 @@
 //! - Nothing is kept by caches, nothing is loaded from elsewhere, no script or style stands in a page.
 //! - Errors of handlers become pages that say what to do ([`super::error_page`]).
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
@@ -51,26 +50,26 @@ pub(super) fn missing() -> XrpcError {
 }
 
 /// Guards the pages; lets everything else pass.
-pub(crate) async fn guard(State(app): State<AppState>, request: Request, next: Next) -> Response {
+pub(crate) async fn guard(app: &AppState, request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
     let path = request.uri().path();
-    if !is_page(path) && !wants_home(&app, &request) {
-        return next.run(request).await;
+    if !is_page(path) && !wants_home(app, &request) {
+        return next(request).await;
     }
-    if !well_known::is_own_host(&app, request.headers(), request.uri()) {
+    if !well_known::is_own_host(app, request.headers(), request.uri()) {
         return web::not_found::handler().await.into_response();
     }
     if is_asset(path) {
-        let mut response = next.run(request).await;
+        let mut response = next(request).await;
         put(response.headers_mut(), header::X_CONTENT_TYPE_OPTIONS, "nosniff");
         return response;
     }
     let (mut parts, body) = request.into_parts();
-    let visitor = Visitor::of(&parts, &app);
-    let own = |origin: &str| is_own_origin(&app, &parts.headers, origin);
+    let visitor = Visitor::of(&parts, app);
+    let own = |origin: &str| is_own_origin(app, &parts.headers, origin);
     let response = match check_origin(&parts.method, &parts.headers, own) {
         Ok(()) => {
             parts.extensions.insert(visitor.clone());
-            next.run(Request::from_parts(parts, body)).await
+            next(Request::from_parts(parts, body)).await
         }
         Err(err) => err.into_response(),
     };

@@ -5,15 +5,14 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::Response;
 use common::Clock as _;
 use http::{HeaderMap, HeaderName};
 
 use crate::config::{Config, TlsMode};
 use crate::server::Peer;
-use crate::state::AppState;
+use crate::state::App;
 use crate::well_known::host_of;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -44,7 +43,7 @@ enum Flaw {
 }
 
 /// Looks at each request when a proxy is expected in front.
-pub(crate) async fn layer(State(app): State<AppState>, request: Request, next: Next) -> Response {
+pub(crate) async fn layer(app: &App, request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
     if app.config.tls.mode == TlsMode::Proxy
         && app.config.server.public_url.is_https()
         && host_of(request.headers(), request.uri()).is_some_and(|host| is_public_name(&app.config, &host))
@@ -52,10 +51,10 @@ pub(crate) async fn layer(State(app): State<AppState>, request: Request, next: N
         let peer = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
         let trusted = app.config.network.trusts(peer.to_canonical());
         if let Some(flaw) = flaw(request.headers(), trusted) {
-            tell(&app, flaw, peer);
+            tell(app, flaw, peer);
         }
     }
-    next.run(request).await
+    next(request).await
 }
 
 fn is_public_name(config: &Config, host: &str) -> bool {
@@ -78,7 +77,7 @@ fn flaw(headers: &HeaderMap, trusted: bool) -> Option<Flaw> {
     }
 }
 
-fn tell(app: &AppState, flaw: Flaw, proxy: IpAddr) {
+fn tell(app: &App, flaw: Flaw, proxy: IpAddr) {
     let told = &app.proxy_told;
     let last = match flaw {
         Flaw::NoAddress => &told.no_address,

@@ -8,13 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use http::Method;
 
 use crate::error::XrpcError;
-use crate::state::AppState;
+use crate::state::App;
 
 /// Longer than any updater watches.
 pub(super) const LIMIT: Duration = Duration::from_secs(15 * 60);
@@ -67,11 +66,11 @@ impl Probation {
 }
 
 /// Refuses what might write.
-pub(crate) async fn layer(State(app): State<AppState>, request: Request, next: Next) -> Response {
+pub(crate) async fn layer(app: &App, request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     if !reads && app.probation.on.load(Ordering::Relaxed) {
         let message = "The server is being updated and takes no writes for a moment";
         return XrpcError::unavailable(message, RETRY_AFTER_SECONDS).into_response();
     }
-    next.run(request).await
+    next(request).await
 }
