@@ -48,14 +48,12 @@ pub fn write_cbor(block: &[u8], out: &mut Vec<u8>) -> Result<(), cbor::Error> {
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     out.push(b'"');
-    let bytes = text.as_bytes();
-    let mut from = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        out.extend_from_slice(&bytes[from..at]);
-        from = at + 1;
+    let mut rest = text.as_bytes();
+    loop {
+        let (plain, after) = rest.split_at(plain_length(rest));
+        out.extend_from_slice(plain);
+        let Some((&byte, after)) = after.split_first() else { break };
+        rest = after;
         match byte {
             b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
             b'\n' => out.extend_from_slice(b"\\n"),
@@ -67,8 +65,22 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
             }
         }
     }
-    out.extend_from_slice(&bytes[from..]);
     out.push(b'"');
+}
+
+/// Returns how many bytes at the beginning stand for themselves in a JSON string.
+fn plain_length(bytes: &[u8]) -> usize {
+    const fn is_escaped(byte: u8) -> bool {
+        byte < 0x20 || byte == b'"' || byte == b'\\'
+    }
+    let mut length = 0;
+    // All 16 are looked at, whatever the first say, which the compiler makes a few instructions of.
+    while let Some(chunk) = bytes[length..].first_chunk::<16>()
+        && !chunk.iter().fold(false, |found, byte| found | is_escaped(*byte))
+    {
+        length += 16;
+    }
+    length + bytes[length..].iter().take_while(|byte| !is_escaped(**byte)).count()
 }
 
 fn transcode(reader: &mut Reader<'_>, out: &mut Vec<u8>, depth: usize) -> Result<(), cbor::Error> {
@@ -303,4 +315,25 @@ fn check_blob(map: &Map) -> Result<(), &'static str> {
         return Ok(());
     }
     Err("a blob has a ref ({\"$link\": CID}), a mimeType and a size")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_must_be_escaped_is_found_wherever_it_stands() {
+        for escaped in (0..0x20).chain(*b"\"\\").map(char::from) {
+            for (before, after) in (0..40).flat_map(|before| [0, 1, 20].map(|after| (before, after))) {
+                let text = format!("{}{escaped}{}ä", "x".repeat(before), "y".repeat(after));
+                let mut out = Vec::new();
+                write_string(&text, &mut out);
+                assert_eq!(serde_json::from_slice::<String>(&out).ok(), Some(text), "{}", String::from_utf8_lossy(&out));
+            }
+        }
+        let plain = "ß = 7, ~ \u{7f} and ✓: nothing to escape in any of these".repeat(2);
+        let mut out = Vec::new();
+        write_string(&plain, &mut out);
+        assert_eq!(out, format!("\"{plain}\"").into_bytes());
+    }
 }
