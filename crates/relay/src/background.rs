@@ -81,6 +81,6 @@ mod tests {
     #[tokio::test]
     #[should_panic(expected = "of its own")]
     async fn a_panic_goes_to_who_waits() {
-        background(|| panic!("of its own")).await
+        background(|| panic!("of its own")).await;
     }
 }

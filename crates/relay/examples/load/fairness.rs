@@ -238,7 +238,7 @@ fn disturb(
                     Disturber::CreateRecord => drop(prey.user.create_post(&mut client).await?),
                     Disturber::ApplyWrites => drop(prey.user.create_posts(&mut client, 200).await?),
                     Disturber::GetRepo => {
-                        discard(base, &format!("/xrpc/com.atproto.sync.getRepo?did={}", prey.user.did), stop).await?
+                        discard(base, &format!("/xrpc/com.atproto.sync.getRepo?did={}", prey.user.did), stop).await?;
                     }
                     Disturber::UploadBlob => {
                         let mut blob = blob.clone();

@@ -73,7 +73,7 @@ pub(crate) async fn run(program: &Path, data: &Path, accounts: usize, records: u
     }
     ensure(dids.len() > accounts, || format!("listRepos told {} repos of {accounts} and one", dids.len()))?;
     tell("listRepos of all, s", json!(begun.elapsed().as_secs_f64()));
-    tell("listRepos of all, s of CPU", json!((pds.cpu() - cpu).as_secs_f64()));
+    tell("listRepos of all, s of CPU", json!(pds.cpu().saturating_sub(cpu).as_secs_f64()));
 
     // Spread over all: the multiplier has no factor with a round number.
     let random = |n: usize| n.wrapping_mul(7_654_321) % accounts;

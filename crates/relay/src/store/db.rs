@@ -308,7 +308,7 @@ mod tests {
     fn a_checkpoint_that_a_reader_holds_up_is_not_tried_at_every_commit() {
         let due = CheckpointDue::default();
         let tried = |pages: &mut dyn Iterator<Item = i32>| pages.filter(|&pages| due.is_at(pages)).collect::<Vec<_>>();
-        assert_eq!(tried(&mut (3..CHECKPOINT_PAGES + 1).step_by(1)), [CHECKPOINT_PAGES]);
+        assert_eq!(tried(&mut (3..=CHECKPOINT_PAGES)), [CHECKPOINT_PAGES]);
         let held_up = tried(&mut (CHECKPOINT_PAGES + 1..=2 * CHECKPOINT_PAGES));
         assert_eq!(held_up.len(), 16);
         assert_eq!(held_up[0], CHECKPOINT_PAGES + AGAIN_AFTER_PAGES);
