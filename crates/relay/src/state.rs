@@ -248,6 +248,6 @@ impl AppState {
 }
 
 /// Where changes wait until they are sent to the place for backups.
-const SPOOL: &str = "backup-spool";
+pub(crate) const SPOOL: &str = "backup-spool";
 /// Memory for decoded tree nodes, so that a write finds the upper part of its tree there.
 const NODE_CACHE_BYTES: u64 = 8 << 20;

@@ -84,14 +84,16 @@ async fn ask(args: &DoctorArgs, env: Vec<(String, String)>, has_data: bool) -> K
         Ok(Accounts::Here(app)) => {
             let accounts = operator::list(&app).await.map_err(|err| err.describe());
             let milestones = crate::status::milestones(&app).await.unwrap_or_default();
-            Known { accounts, milestones, ..Known::default() }
+            let room = crate::status::room_history(&app).await.unwrap_or_default();
+            Known { accounts, milestones, room, ..Known::default() }
         }
         Ok(Accounts::There(server)) => {
             let accounts = server.call(Method::GET, "/accounts", None::<&()>).await.map_err(|err| err.to_string());
             // A server of an earlier version has no such word.
             let inside: Option<Inside> = server.call(Method::GET, "/doctor", None::<&()>).await.ok();
             let milestones = inside.as_ref().map(|inside| inside.milestones.clone()).unwrap_or_default();
-            Known { running: true, accounts, inside, milestones }
+            let room = inside.as_ref().map(|inside| inside.room.clone()).unwrap_or_default();
+            Known { running: true, accounts, inside, milestones, room }
         }
         Err(err) => Known { accounts: Err(err.to_string().trim_end_matches('.').to_owned()), ..Known::default() },
     }

@@ -126,6 +126,7 @@ async fn show_inside(State(app): State<AppState>) -> Result<Json<Inside>, XrpcEr
         crawlers: crate::status::crawlers(&app).await?,
         milestones: crate::status::milestones(&app).await?,
         router: app.router.status(),
+        room: crate::status::room_history(&app).await?,
     }))
 }
 

@@ -12,6 +12,7 @@ use crate::gateway::{Grant, RouterStatus};
 use crate::identity::address::is_global_unicast;
 use crate::status::CrawlerStatus;
 use crate::status::milestone::Outcome;
+use crate::telemetry::room::{Forecast, RoomHistory};
 use crate::tls::CertificateStatus;
 
 /// All that the checks know.
@@ -71,6 +72,34 @@ pub(crate) struct Setup {
 pub(crate) struct Folder {
     pub(crate) path: PathBuf,
     pub(crate) state: FolderState,
+    /// When its disk is full, if it goes on as it did.
+    pub(crate) forecast: Option<Forecast>,
+    /// What takes the room; looked at when there is little.
+    pub(crate) uses: Vec<Use>,
+}
+
+/// Room that something takes on the disk of the data folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Use {
+    pub(crate) by: Holder,
+    pub(crate) bytes: u64,
+    /// Whether all of it was looked at.
+    pub(crate) complete: bool,
+}
+
+/// What takes room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holder {
+    Database,
+    Blobs,
+    /// Places of backups on the same disk.
+    Backups,
+    /// What waits for a place of backups.
+    Spool,
+    /// What repairs replaced.
+    Evidence,
+    /// The logs of the system.
+    Logs,
 }
 
 /// How a folder is.
@@ -130,6 +159,8 @@ pub(crate) struct DnsFacts {
     pub(crate) authorities: Result<Authorities, String>,
     /// The server's own name, as each of the resolvers asked has it.
     pub(crate) host: Vec<(String, Result<Vec<IpAddr>, String>)>,
+    /// For how long each of them will go on to say so, where it has an answer.
+    pub(crate) remembered_for: BTreeMap<String, Duration>,
     /// A made-up name under each handle domain.
     pub(crate) wildcards: Vec<(String, Result<Vec<IpAddr>, String>)>,
 }
@@ -242,6 +273,9 @@ pub(crate) struct Inside {
     pub(crate) milestones: BTreeMap<String, Outcome>,
     /// The router whose ports it keeps open.
     pub(crate) router: Option<RouterStatus>,
+    /// How the room on the disk went.
+    #[serde(default)]
+    pub(crate) room: RoomHistory,
 }
 
 /// An account and what the world knows of it.

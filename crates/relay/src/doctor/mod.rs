@@ -25,14 +25,18 @@ pub(crate) fn evaluate(facts: &Facts) -> Vec<Finding> {
     check::server::evaluate(facts, &mut findings);
     check::address::evaluate(facts, &mut findings);
     check::router::evaluate(facts, &mut findings);
-    check::dns::evaluate(facts, &mut findings);
-    check::acme::evaluate(facts, &mut findings);
-    check::public::evaluate(facts, &mut findings);
-    check::renewal::evaluate(facts, &mut findings);
-    check::accounts::evaluate(facts, &mut findings);
-    check::services::evaluate(facts, &mut findings);
-    check::crawlers::evaluate(facts, &mut findings);
-    check::mail::evaluate(facts, &mut findings);
+    if failed(&findings, &["ip.address"]) {
+        check::address::skip_the_network(&mut findings);
+    } else {
+        check::dns::evaluate(facts, &mut findings);
+        check::acme::evaluate(facts, &mut findings);
+        check::renewal::evaluate(facts, &mut findings);
+        check::public::evaluate(facts, &mut findings);
+        check::services::evaluate(facts, &mut findings);
+        check::accounts::evaluate(facts, &mut findings);
+        check::crawlers::evaluate(facts, &mut findings);
+        check::mail::evaluate(facts, &mut findings);
+    }
     check::backup::evaluate(facts, &mut findings);
     check::release::evaluate(facts, &mut findings);
     findings
@@ -44,6 +48,11 @@ fn stands(findings: &[Finding], ids: &[&str]) -> bool {
         findings.iter().any(|finding| finding.id == *id)
             && findings.iter().filter(|finding| finding.id == *id).all(|finding| finding.outcome <= Outcome::Warning)
     })
+}
+
+/// Whether one of the checks with these ids found an error, from which others may follow.
+fn failed(findings: &[Finding], ids: &[&str]) -> bool {
+    findings.iter().any(|finding| finding.outcome == Outcome::Error && ids.contains(&finding.id))
 }
 
 #[cfg(test)]

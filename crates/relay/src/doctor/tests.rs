@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use super::facts::{
     AccountFacts, AcmeFacts, Addresses, Authorities, BackupFacts, CaaRecord, CertificateSeen, DnsFacts, Folder, FolderState,
-    Machine, MailFacts, Public, SenderFacts, ServerFacts, ServiceFacts, Setup, Sleep,
+    Holder, Machine, MailFacts, Public, SenderFacts, ServerFacts, ServiceFacts, Setup, Sleep, Use,
 };
 use super::*;
 use crate::status::CrawlerStatus;
 use crate::status::milestone::Outcome as Milestone;
+use crate::telemetry::room::{Forecast, RoomHistory};
 use crate::tls::CertificateStatus;
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
@@ -32,6 +33,8 @@ fn well() -> Facts {
         folder: Folder {
             path: "/var/lib/relay".into(),
             state: FolderState::Writable { open: Vec::new(), space: Some((50 << 30, 100 << 30)), sync_micros: 900 },
+            forecast: None,
+            uses: Vec::new(),
         },
         clocks: vec![("plc.directory".into(), 300), ("api.example.com".into(), -200), ("odd.example.com".into(), 90_000)],
         server: ServerFacts::Answers,
@@ -48,6 +51,7 @@ fn well() -> Facts {
                 said: vec![("ns1.example".into(), Ok(vec![own])), ("ns2.example".into(), Ok(vec![own]))],
             }),
             host: vec![("1.1.1.1".into(), Ok(vec![own])), ("9.9.9.9".into(), Ok(vec![own]))],
+            remembered_for: BTreeMap::new(),
             wildcards: vec![("doctor-1.pds.example.com".into(), Ok(vec![own]))],
         }),
         public: Some(Public {
@@ -96,6 +100,7 @@ fn well() -> Facts {
             }],
             milestones: BTreeMap::new(),
             router: None,
+            room: RoomHistory::default(),
         }),
         release: Some(("0.1.0".into(), Ok("0.1.0".into()))),
         now_millis: 0,
@@ -148,6 +153,7 @@ fn a_server_that_is_well_has_nothing_to_do() {
             "dns.wildcard",
             "acme",
             "dns.caa",
+            "tls.renewal",
             "ip.v4",
             "http.challenge",
             "tls.certificate",
@@ -155,9 +161,8 @@ fn a_server_that_is_well_has_nothing_to_do() {
             "http.websocket",
             "http.metadata",
             "http.upload",
-            "tls.renewal",
-            "account.did",
             "plc",
+            "account.did",
             "crawler.reading",
             "mail",
             "mail.sender",
@@ -183,6 +188,93 @@ fn what_follows_from_something_else_is_not_reported_twice() {
     assert!(text.contains("Error dns.host: pds.example.com has no address (1.1.1.1: there is no such DNS record; "), "{text}");
     assert!(text.contains("At your DNS provider, write `pds.example.com. A 203.0.114.7`."), "{text}");
     assert_eq!(text.matches("Skipped").count(), 5, "{text}");
+}
+
+#[test]
+fn one_cause_is_one_error() {
+    let errors = |text: &str| text.lines().filter(|line| line.starts_with("Error")).count();
+    // A laptop whose Wi-Fi is off.
+    let text = changed(|facts| {
+        facts.addresses = Addresses::default();
+        facts.dns.as_mut().unwrap().host[0].1 = Err("no route".into());
+        facts.public.as_mut().unwrap().certificate = Some(Err("no route".into()));
+        facts.services[0].problem = Some("no route".into());
+        facts.accounts.as_mut().unwrap()[0].document = Err("no route".into());
+        facts.mail = MailFacts::Fails { host: "mail.example.com".into(), reason: "no route".into() };
+    });
+    assert!(text.starts_with("Error ip.address") && errors(&text) == 1, "{text}");
+    assert!(text.contains("Skipped mail: It is looked at once this machine has a way to the network."), "{text}");
+    // The directory is down, and all accounts have their documents there.
+    let text = changed(|facts| {
+        facts.services[0].problem = Some("it answers with status 503".into());
+        facts.accounts.as_mut().unwrap()[0].document = Err("status 503".into());
+    });
+    assert!(text.starts_with("Error plc") && errors(&text) == 1, "{text}");
+    assert!(text.contains("Skipped account.did: The documents of 1 accounts are looked at once the PLC"), "{text}");
+    // The server does not run.
+    let stopped = |facts: &mut Facts| {
+        facts.server = ServerFacts::Stopped { address: "0.0.0.0:443".into() };
+        facts.public.as_mut().unwrap().service = Err("connection refused".into());
+        facts.public.as_mut().unwrap().certificate = Some(Err("connection refused".into()));
+        facts.accounts.as_mut().unwrap()[0].resolved = Err("connection refused".into());
+    };
+    let text = changed(stopped);
+    assert!(text.starts_with("Error server") && errors(&text) == 1, "{text}");
+    assert!(text.contains("Skipped account.handle: The handles of 1 accounts are looked at once the world gets"), "{text}");
+    let text = changed(|facts| {
+        stopped(facts);
+        let handle: common::Handle = "alice.example.org".parse().unwrap();
+        let account = &mut facts.accounts.as_mut().unwrap()[0];
+        account.document = Ok((Some("https://pds.example.com".into()), Some(handle.clone())));
+        account.handle = handle;
+    });
+    assert!(text.contains("Error account.handle: The handle alice.example.org leads nowhere"), "its own domain: {text}");
+    let text = changed(|facts| facts.server = ServerFacts::Stopped { address: "0.0.0.0:443".into() });
+    assert!(!text.contains("Skipped"), "it answers by its name: {text}");
+    // The authority does not answer, so there is no certificate, so nobody gets here.
+    let text = changed(|facts| {
+        facts.acme.as_mut().unwrap().authority = Err("it cannot be reached".into());
+        let certificate = &mut facts.inside.as_mut().unwrap().certificates[0];
+        (certificate.not_after, certificate.problem) = (None, Some("the authority cannot be reached".into()));
+    });
+    assert!(text.starts_with("Error acme") && errors(&text) == 1, "{text}");
+    assert!(text.contains("Skipped tls.renewal: 1 certificates cannot be had until that is mended."), "{text}");
+    // The order fails by itself.
+    let text = changed(|facts| {
+        facts.public.as_mut().unwrap().certificate = Some(Err("handshake failure".into()));
+        let certificate = &mut facts.inside.as_mut().unwrap().certificates[0];
+        (certificate.not_after, certificate.problem) = (None, Some("too many certificates".into()));
+    });
+    assert!(text.starts_with("Error tls.renewal") && errors(&text) == 1, "{text}");
+    assert!(text.contains("Skipped tls.certificate: It is looked at once pds.example.com has a certificate."), "{text}");
+}
+
+#[test]
+fn what_fills_the_disk_is_named() {
+    let with = |free: u64, forecast: Option<u64>, uses: &[(Holder, u64)]| {
+        changed(|facts| {
+            let FolderState::Writable { space, .. } = &mut facts.folder.state else { unreachable!() };
+            *space = Some((free << 30, 100 << 30));
+            facts.folder.forecast = forecast.map(|days_left| Forecast { days_left, seen_days: 7 });
+            let using = |(by, gib): &(Holder, u64)| Use { by: *by, bytes: gib << 30, complete: *by != Holder::Blobs };
+            facts.folder.uses = uses.iter().map(using).collect();
+        })
+    };
+    assert_eq!(with(50, Some(14), &[]), "", "there is time");
+    let text = with(50, Some(13), &[(Holder::Backups, 30), (Holder::Blobs, 12), (Holder::Database, 3), (Holder::Logs, 1)]);
+    assert_eq!(
+        text,
+        "Warning disk.space: 50.0 GiB of 100.0 GiB are free on the disk. If it fills as in the last 7 days, it is full in 13 days. \
+         Backups on the same disk take 30.0 GiB. Blobs take ≥ 12.0 GiB. The database takes 3.0 GiB.\n  Make space, or move the \
+         data folder to a bigger disk: when it is full, nobody can post. Let backup.to name a place on another machine: what is \
+         on this disk is lost with it in any case.\n"
+    );
+    assert!(with(1, None, &[(Holder::Logs, 9)]).contains("Logs of the system take 9.0 GiB.\n"));
+    let full = changed(|facts| {
+        facts.folder.state = FolderState::Full;
+        facts.folder.uses = vec![Use { by: Holder::Spool, bytes: 2 << 30, complete: true }];
+    });
+    assert!(full.contains("reads go on. What waits for a place of backups takes 2.0 GiB."), "{full}");
 }
 
 #[test]
@@ -290,7 +382,13 @@ fn what_the_domains_own_servers_say_is_so() {
         "{text}"
     );
     let text = with([Ok(vec![own]), Ok(vec![own])], absent());
-    assert!(text.contains("and 1.1.1.1 still has none."), "{text}");
+    assert!(text.contains("and 1.1.1.1 still has none.\n  What was there before is remembered"), "{text}");
+    let text = changed(|facts| {
+        let dns = facts.dns.as_mut().unwrap();
+        dns.host[0].1 = Ok(vec![old]);
+        dns.remembered_for.insert("1.1.1.1".into(), Duration::from_secs(3541));
+    });
+    assert!(text.ends_with("It forgets that in 60 minutes at the latest. Wait, then run this again.\n"), "{text}");
     let text = with([Ok(vec![own]), Err("timed out".into())], Ok(vec![own]));
     assert!(
         text.starts_with("Warning dns.servers: 1 of the 2 DNS servers of example.com do not answer (ns2.example: timed out)."),

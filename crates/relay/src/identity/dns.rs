@@ -52,15 +52,25 @@ impl Dns {
     ///
     /// [`DnsFailure::Failed`] when the resolver cannot be set up.
     pub fn new(nameservers: &[SocketAddr], timeout: Duration) -> Result<Self, DnsFailure> {
-        Self::with(nameservers, timeout, true)
+        Self::with(nameservers, timeout, true, Some(MAX_POSITIVE_TTL))
+    }
+
+    /// Makes one that tells for how long `nameservers` will remember what they say, however long that is.
+    pub(crate) fn observing(nameservers: &[SocketAddr], timeout: Duration) -> Result<Self, DnsFailure> {
+        Self::with(nameservers, timeout, true, None)
     }
 
     /// Makes one that asks `nameservers` for what they know themselves, as the servers of a domain do.
     pub(crate) fn direct(nameservers: &[SocketAddr], timeout: Duration) -> Result<Self, DnsFailure> {
-        Self::with(nameservers, timeout, false)
+        Self::with(nameservers, timeout, false, Some(MAX_POSITIVE_TTL))
     }
 
-    fn with(nameservers: &[SocketAddr], timeout: Duration, recursive: bool) -> Result<Self, DnsFailure> {
+    fn with(
+        nameservers: &[SocketAddr],
+        timeout: Duration,
+        recursive: bool,
+        positive_max_ttl: Option<Duration>,
+    ) -> Result<Self, DnsFailure> {
         let (config, mut options) = if nameservers.is_empty() {
             hickory_resolver::system_conf::read_system_conf().unwrap_or_else(|error| {
                 tracing::warn!(%error, "the system's DNS configuration cannot be read: only local names are resolved");
@@ -75,7 +85,7 @@ impl Dns {
         options.attempts = 1;
         options.recursion_desired = recursive;
         options.cache_size = CACHED_ANSWERS;
-        options.positive_max_ttl = Some(MAX_POSITIVE_TTL);
+        options.positive_max_ttl = positive_max_ttl;
         options.negative_max_ttl = Some(MAX_NEGATIVE_TTL);
         let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         *builder.options_mut() = options;
@@ -87,6 +97,13 @@ impl Dns {
     pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, DnsFailure> {
         let answer = self.resolver.lookup_ip(absolute(host)).await.map_err(failure)?;
         Ok(answer.iter().collect())
+    }
+
+    /// Returns the addresses of `host`, and for how long whoever was asked will say the same.
+    pub(crate) async fn addresses_and_ttl(&self, host: &str) -> Result<(Vec<IpAddr>, Duration), DnsFailure> {
+        let answer = self.resolver.lookup_ip(absolute(host)).await.map_err(failure)?;
+        let ttl = answer.as_lookup().answers().iter().map(|record| record.ttl).min().unwrap_or_default();
+        Ok((answer.iter().collect(), Duration::from_secs(ttl.into())))
     }
 
     /// Returns the TXT records of `name`, each as one text (its strings joined, as DNS limits a string to 255 bytes).

@@ -67,6 +67,7 @@ pub(crate) struct Zone {
     issuers: Vec<String>,
     alias: Option<String>,
     silent: bool,
+    ttl_seconds: Option<u32>,
 }
 
 impl Zone {
@@ -97,6 +98,11 @@ impl Zone {
     /// One TXT record of several strings.
     pub(crate) fn split_text(parts: &[&str]) -> Self {
         Self { texts: vec![parts.iter().map(|part| (*part).to_owned()).collect()], ..Self::default() }
+    }
+
+    /// The same, to be remembered for so many seconds.
+    pub(crate) fn lasting(self, seconds: u32) -> Self {
+        Self { ttl_seconds: Some(seconds), ..self }
     }
 
     /// Questions about the name stay without an answer.
@@ -178,7 +184,7 @@ fn answer(zones: &HashMap<String, Zone>, question: &Message) -> Option<Message> 
         Some(zone) if zone.silent => return None,
         Some(zone) => {
             for data in zone.records(query.query_type()) {
-                answer.add_answer(Record::from_rdata(query.name().clone(), 60, data));
+                answer.add_answer(Record::from_rdata(query.name().clone(), zone.ttl_seconds.unwrap_or(60), data));
             }
         }
         None => answer.metadata.response_code = ResponseCode::NXDomain,

@@ -115,6 +115,8 @@ fn state<'a>(answers: impl Iterator<Item = &'a Result<Vec<IpAddr>, String>>, pub
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
+
     use crate::doctor::Authorities;
 
     const HOST: &str = "pds.example.com";
@@ -133,6 +135,7 @@ mod tests {
         let facts = DnsFacts {
             authorities: published.map(said).ok_or_else(|| "there are none".to_owned()),
             host: vec![("9.9.9.9:53".to_owned(), host)],
+            remembered_for: BTreeMap::new(),
             wildcards: vec![("doctor-1.pds.example.com".to_owned(), handles)],
         };
         Names::of(HOST, &facts, &Addresses { v4: own.map(ip), v6: None })

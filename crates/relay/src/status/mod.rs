@@ -22,6 +22,7 @@ use crate::store::{StoreError, account, crawler, meta};
 use crate::tasks::registry::TaskRecord;
 use crate::telemetry::disk;
 use crate::telemetry::latency::Counted;
+use crate::telemetry::room::RoomHistory;
 
 /// How the server is doing. Times are milliseconds since the epoch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -160,6 +161,12 @@ pub(crate) async fn milestones(app: &App) -> Result<BTreeMap<String, Outcome>, X
         .await;
     let found = found.map_err(XrpcError::from)?.into_iter();
     Ok(found.filter_map(|(milestone, outcome)| Some((milestone.name().to_owned(), outcome?))).collect())
+}
+
+/// Returns how the room on the disk went. It serves a forecast alone, so one that cannot be read begins anew.
+pub(crate) async fn room_history(app: &App) -> Result<RoomHistory, XrpcError> {
+    let stored = app.db.read(|conn| meta::find(conn, RoomHistory::KEY)).await.map_err(XrpcError::from)?;
+    Ok(stored.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default())
 }
 
 fn per_second(count: u64, span_seconds: f64) -> f64 {

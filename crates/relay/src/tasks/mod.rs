@@ -8,6 +8,7 @@ mod moved_away;
 mod ports;
 mod prune;
 pub(crate) mod registry;
+mod room;
 mod verify;
 mod watch;
 
@@ -44,6 +45,7 @@ pub(crate) fn start(app: &AppState, tracker: &TaskTracker) {
         moved_away::run_once(app, Arc::clone(&mark))
     });
     every(app, tracker, "prune events", Duration::from_secs(600), prune::run_once);
+    every(app, tracker, "note the room on the disk", Duration::from_secs(3600), room::run_once);
     every(app, tracker, "verify what is stored", Duration::from_secs(600), verify::run_once);
     at_start(app, tracker, "move blobs to their store", blob_gc::move_in);
     every(app, tracker, "move blobs to their store", Duration::from_secs(3600), blob_gc::move_in);

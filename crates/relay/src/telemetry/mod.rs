@@ -8,6 +8,7 @@ pub(crate) mod log;
 mod metrics;
 mod process;
 mod requests;
+pub(crate) mod room;
 pub(crate) mod spans;
 #[cfg(feature = "otel")]
 pub(crate) mod traces;

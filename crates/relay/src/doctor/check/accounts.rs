@@ -1,6 +1,7 @@
 //! `account.handle`, `account.did`: whether the world finds the accounts here.
 
 use crate::doctor::facts::{AccountFacts, Facts};
+use crate::doctor::failed;
 use crate::doctor::finding::Finding;
 use crate::doctor::said::said;
 
@@ -25,13 +26,44 @@ pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
         return;
     }
     let before = findings.len();
+    let no_directory = failed(findings, &["plc"]);
+    let no_names = failed(findings, &["server", "dns.host", "dns.wildcard", "tls.renewal", "tls.certificate", "http.health"]);
+    let (mut undocumented, mut unnamed) = (0, 0);
     for account in accounts {
-        findings.extend(did(facts, account));
-        // No DNS has the names of a server for this machine alone.
+        if no_directory && account.document.is_err() && account.did.as_str().starts_with("did:plc:") {
+            undocumented += 1;
+        } else {
+            findings.extend(did(facts, account));
+        }
         let named_here = |domain: &String| account.handle.as_str().ends_with(domain.as_str());
-        if !(facts.setup.local && facts.setup.handle_domains.iter().any(named_here)) {
+        let named_here = facts.setup.handle_domains.iter().any(named_here);
+        if named_here && no_names && account.resolved.is_err() {
+            unnamed += 1;
+        } else if !(facts.setup.local && named_here) {
+            // No DNS has the names of a server for this machine alone.
             findings.extend(handle(account));
         }
+    }
+    // One cause is told once, and not for each account.
+    if undocumented > 0 {
+        findings.push(Finding::skipped(
+            "account.did",
+            said!(
+                "account.later_directory",
+                "The documents of {count} accounts are looked at once the PLC directory answers.",
+                count = undocumented
+            ),
+        ));
+    }
+    if unnamed > 0 {
+        findings.push(Finding::skipped(
+            "account.handle",
+            said!(
+                "account.later_names",
+                "The handles of {count} accounts are looked at once the world gets to this server by its name.",
+                count = unnamed
+            ),
+        ));
     }
     if findings.len() == before {
         findings.push(Finding::good(

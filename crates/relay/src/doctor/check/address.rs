@@ -46,3 +46,9 @@ pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
         ),
     });
 }
+
+/// Without a way to the network everything that is asked of others fails, and says nothing of itself.
+pub(in crate::doctor) fn skip_the_network(findings: &mut Vec<Finding>) {
+    let later = || said!("address.later", "It is looked at once this machine has a way to the network.");
+    findings.extend(["dns.host", "http.health", "plc", "account.did", "mail"].map(|id| Finding::skipped(id, later())));
+}

@@ -112,10 +112,17 @@ fn own_word(facts: &Facts, dns: &DnsFacts) -> Option<Finding> {
             resolver,
             old = shown(old)
         ),
-        said!(
-            "dns.stale.do",
-            "What was there before is remembered for as long as its TTL said, at times for hours. Wait, then run this again."
-        ),
+        match dns.remembered_for.get(resolver) {
+            Some(left) => said!(
+                "dns.stale_until.do",
+                "It forgets that in {minutes} minutes at the latest. Wait, then run this again.",
+                minutes = left.as_secs().div_ceil(60)
+            ),
+            None => said!(
+                "dns.stale.do",
+                "What was there before is remembered for as long as its TTL said, at times for hours. Wait, then run this again."
+            ),
+        },
     ))
 }
 

@@ -1,14 +1,19 @@
 //! `disk.perm`, `disk.space`, `disk.sync`: the data folder.
 
-use crate::doctor::facts::{Facts, FolderState};
+use crate::doctor::facts::{Facts, Folder, FolderState, Holder, Use};
 use crate::doctor::finding::Finding;
-use crate::doctor::said::said;
+use crate::doctor::said::{Said, said};
 use crate::telemetry::disk::in_words;
+use crate::telemetry::room::Forecast;
 
 const GIB: u64 = 1 << 30;
 /// Below these, in bytes or as a share of the disk, whichever is less demanding of a big disk.
 const SPACE_WARNING: (u64, f64) = (2 * GIB, 0.05);
 const SPACE_ERROR: (u64, f64) = (GIB / 2, 0.025);
+/// Time to get another disk.
+const WARNING_DAYS: u64 = 14;
+/// Most that are named of what takes room.
+const MAX_USES: usize = 3;
 /// A write waits this long for the disk at least; above it people notice.
 const SLOW_SYNC_MICROS: u64 = 100_000;
 
@@ -47,17 +52,21 @@ pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
             ));
             findings.push(Finding::error(
                 "disk.space",
-                said!("folder.full", "The disk under {path} is full: the server takes no writes; reads go on.", path),
+                with_uses(
+                    said!("folder.full", "The disk under {path} is full: the server takes no writes; reads go on.", path),
+                    &facts.folder.uses,
+                ),
                 said!(
                     "folder.full.do",
                     "Make room: remove what is not the server's, or move the data folder to a bigger disk. The server goes on by itself, \
                      without a restart."
-                ),
+                )
+                .then(smaller(&facts.folder.uses)),
             ));
         }
         FolderState::Writable { open, space, sync_micros } => {
             findings.push(permissions(&path.to_string(), open));
-            findings.push(free_space(*space));
+            findings.push(free_space(*space, &facts.folder));
             findings.push(sync(*sync_micros));
         }
     }
@@ -82,21 +91,80 @@ fn permissions(path: &str, open: &[(std::path::PathBuf, u32)]) -> Finding {
         .fixable()
 }
 
-fn free_space(space: Option<(u64, u64)>) -> Finding {
+/// Whether there is, or soon will be, too little room, so that it is worth looking at what takes it.
+pub(in crate::doctor) fn is_short(free: u64, total: u64, forecast: Option<Forecast>) -> bool {
+    is_below(SPACE_WARNING, free, total) || forecast.is_some_and(|forecast| forecast.days_left < WARNING_DAYS)
+}
+
+fn is_below((bytes, share): (u64, f64), free: u64, total: u64) -> bool {
+    free < bytes && (free as f64) < total as f64 * share || free < bytes / 4
+}
+
+fn free_space(space: Option<(u64, u64)>, folder: &Folder) -> Finding {
+    const ID: &str = "disk.space";
     let Some((free, total)) = space else {
-        return Finding::skipped("disk.space", said!("disk.unknown", "The system does not tell how much space is left."));
+        return Finding::skipped(ID, said!("disk.unknown", "The system does not tell how much space is left."));
     };
-    let below = |(bytes, share): (u64, f64)| free < bytes && (free as f64) < total as f64 * share || free < bytes / 4;
-    let sentence =
+    let mut sentence =
         said!("disk.free", "{free} of {total} are free on the disk.", free = in_words(free), total = in_words(total));
+    if let Some(Forecast { days_left, seen_days }) = folder.forecast {
+        sentence = sentence.then(said!(
+            "disk.fills",
+            "If it fills as in the last {seen} days, it is full in {left} days.",
+            seen = seen_days,
+            left = days_left
+        ));
+    }
+    if !is_short(free, total, folder.forecast) {
+        return Finding::good(ID, sentence);
+    }
+    let sentence = with_uses(sentence, &folder.uses);
     let remedy =
-        said!("disk.free.do", "Make space, or move the data folder to a bigger disk: when it is full, nobody can post.");
-    if below(SPACE_ERROR) {
-        Finding::error("disk.space", sentence, remedy)
-    } else if below(SPACE_WARNING) {
-        Finding::warning("disk.space", sentence, remedy)
+        said!("disk.free.do", "Make space, or move the data folder to a bigger disk: when it is full, nobody can post.")
+            .then(smaller(&folder.uses));
+    if is_below(SPACE_ERROR, free, total) {
+        Finding::error(ID, sentence, remedy)
     } else {
-        Finding::good("disk.space", sentence)
+        Finding::warning(ID, sentence, remedy)
+    }
+}
+
+/// Adds what takes the most room.
+fn with_uses(sentence: Said, uses: &[Use]) -> Said {
+    uses.iter().take(MAX_USES).fold(sentence, |sentence, Use { by, bytes, complete }| {
+        let size = format!("{}{}", if *complete { "" } else { "≥ " }, in_words(*bytes));
+        sentence.then(match by {
+            Holder::Database => said!("disk.by_database", "The database takes {size}.", size),
+            Holder::Blobs => said!("disk.by_blobs", "Blobs take {size}.", size),
+            Holder::Backups => said!("disk.by_backups", "Backups on the same disk take {size}.", size),
+            Holder::Spool => said!("disk.by_spool", "What waits for a place of backups takes {size}.", size),
+            Holder::Evidence => said!("disk.by_evidence", "What repairs replaced takes {size}.", size),
+            Holder::Logs => said!("disk.by_logs", "Logs of the system take {size}.", size),
+        })
+    })
+}
+
+/// Says how that which takes the most is made smaller.
+fn smaller(uses: &[Use]) -> Said {
+    match uses.first().map(|largest| largest.by) {
+        None | Some(Holder::Database) => Said::nothing(),
+        Some(Holder::Blobs) => said!("disk.by_blobs.do", "Blobs can be in a bucket in place of this disk: set blobs.store."),
+        Some(Holder::Backups) => said!(
+            "disk.by_backups.do",
+            "Let backup.to name a place on another machine: what is on this disk is lost with it in any case."
+        ),
+        Some(Holder::Spool) => {
+            said!("disk.by_spool.do", "It goes once a backup succeeds; backup.age says what is wrong with that.")
+        }
+        Some(Holder::Evidence) => {
+            said!("disk.by_evidence.do", "Once all is as it should be, the folder evidence in the data folder can be removed.")
+        }
+        Some(Holder::Logs) => {
+            said!(
+                "disk.by_logs.do",
+                "`sudo journalctl --vacuum-size=500M` removes old ones; `SystemMaxUse=` in journald.conf keeps them small."
+            )
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::doctor::facts::{CertificateSeen, Facts, Public};
 use crate::doctor::finding::Finding;
 use crate::doctor::said::said;
-use crate::doctor::stands;
+use crate::doctor::{failed, stands};
 
 const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
 /// Certificates of a month and a half are renewed with at least two weeks left.
@@ -21,9 +21,16 @@ pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
         }));
         return;
     }
+    // A server that answers by its name runs, whatever was seen from here.
+    let answers = public.service.as_ref().is_ok_and(|service| *service == public.own_service);
+    if failed(findings, &["server"]) && !answers {
+        findings
+            .extend(IDS.map(|id| Finding::skipped(id, said!("public.later_running", "It is looked at once the server runs."))));
+        return;
+    }
     addresses(facts, public, findings);
     findings.extend(public.challenge.as_ref().map(|answer| challenge(facts, answer)));
-    if let Some(finding) = certificate(facts, public) {
+    if let Some(finding) = certificate(facts, public, findings) {
         findings.push(finding);
         if matches!(public.certificate, Some(Err(_))) {
             findings.extend(IDS[1..].iter().map(|id| {
@@ -181,10 +188,14 @@ fn upload(public: &Public) -> Finding {
     }
 }
 
-fn certificate(facts: &Facts, public: &Public) -> Option<Finding> {
+fn certificate(facts: &Facts, public: &Public, findings: &[Finding]) -> Option<Finding> {
     const ID: &str = "tls.certificate";
     let host = &facts.setup.host;
     Some(match public.certificate.as_ref()? {
+        // Why there is none was said there.
+        Err(_) if failed(findings, &["tls.renewal"]) && !has_certificate(facts) => {
+            Finding::skipped(ID, said!("certificate.later", "It is looked at once {host} has a certificate.", host))
+        }
         Err(reason) if is_seen_from_outside(facts) => Finding::warning(
             ID,
             said!(
@@ -241,10 +252,14 @@ fn certificate(facts: &Facts, public: &Public) -> Option<Finding> {
 
 /// Whether this machine is behind a router, and has a certificate that the authority gave for its name after it had called it.
 fn is_seen_from_outside(facts: &Facts) -> bool {
-    let behind_router = facts.addresses.public().next().is_none();
+    facts.addresses.public().next().is_none() && has_certificate(facts)
+}
+
+/// Whether the authority gave the server a certificate for its name, which is good today.
+fn has_certificate(facts: &Facts) -> bool {
     let certificates = facts.inside.iter().flat_map(|inside| &inside.certificates);
     let mut ours = certificates.filter(|certificate| certificate.name == facts.setup.host);
-    behind_router && ours.any(|certificate| certificate.not_after.is_some_and(|end| end > facts.now_millis))
+    ours.any(|certificate| certificate.not_after.is_some_and(|end| end > facts.now_millis))
 }
 
 fn health(facts: &Facts, public: &Public) -> Finding {

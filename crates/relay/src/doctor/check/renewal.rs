@@ -1,6 +1,7 @@
 //! `tls.renewal`: the certificates that the server orders.
 
 use crate::doctor::facts::Facts;
+use crate::doctor::failed;
 use crate::doctor::finding::Finding;
 use crate::doctor::said::said;
 
@@ -12,6 +13,14 @@ pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
     const ID: &str = "tls.renewal";
     let Some(inside) = facts.inside.as_ref().filter(|inside| !inside.certificates.is_empty()) else { return };
     let before = findings.len();
+    let waiting = inside.certificates.iter().filter(|certificate| certificate.problem.is_some()).count();
+    if waiting > 0 && failed(findings, &["server", "dns.host", "acme", "dns.caa"]) {
+        findings.push(Finding::skipped(
+            ID,
+            said!("renewal.follows", "{count} certificates cannot be had until that is mended.", count = waiting),
+        ));
+        return;
+    }
     for certificate in &inside.certificates {
         let Some(problem) = certificate.problem.as_deref() else { continue };
         let problem = problem.trim_end_matches('.');

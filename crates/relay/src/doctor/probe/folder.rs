@@ -4,20 +4,34 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use super::uses;
+use crate::config::Config;
+use crate::doctor::check::folder::is_short;
 use crate::doctor::facts::{Folder, FolderState};
-use crate::telemetry::disk;
+use crate::telemetry::disk::{self, Space};
+use crate::telemetry::room::RoomHistory;
 
 /// Most files of a folder that are named.
 const MAX_FILES: usize = 100;
 
-pub(super) async fn look(path: &Path) -> Folder {
-    let path = path.to_owned();
+pub(super) async fn look(config: &Config, room: &RoomHistory, now: i64) -> Folder {
+    let path = config.data.dir.clone();
     let looked = {
         let path = path.clone();
         tokio::task::spawn_blocking(move || state(&path)).await
     };
     let state = looked.unwrap_or_else(|err| FolderState::Unwritable(err.to_string()));
-    Folder { path, state }
+    let space = match &state {
+        FolderState::Writable { space, .. } => *space,
+        FolderState::Full => Some((0, 0)),
+        FolderState::Absent | FolderState::Unwritable(_) => None,
+    };
+    let forecast = space.and_then(|(free_bytes, total_bytes)| room.forecast(now, Space { free_bytes, total_bytes }));
+    let uses = match space {
+        Some((free, total)) if is_short(free, total, forecast) => uses::look(config).await,
+        Some(_) | None => Vec::new(),
+    };
+    Folder { path, state, forecast, uses }
 }
 
 fn state(path: &Path) -> FolderState {

@@ -11,6 +11,7 @@ mod owner;
 mod public;
 pub(crate) mod server;
 mod services;
+mod uses;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,6 +25,7 @@ use crate::config::Config;
 use crate::identity::Identity;
 use crate::mail::Mailer;
 use crate::status::milestone::{Milestone, Outcome};
+use crate::telemetry::room::RoomHistory;
 use crate::update;
 
 /// How long one question may take.
@@ -38,11 +40,19 @@ pub(crate) struct Known {
     pub(crate) inside: Option<Inside>,
     /// The last backup, drill and verification.
     pub(crate) milestones: BTreeMap<String, Outcome>,
+    /// How the room on the disk went.
+    pub(crate) room: RoomHistory,
 }
 
 impl Default for Known {
     fn default() -> Self {
-        Self { running: false, accounts: Ok(Vec::new()), inside: None, milestones: BTreeMap::new() }
+        Self {
+            running: false,
+            accounts: Ok(Vec::new()),
+            inside: None,
+            milestones: BTreeMap::new(),
+            room: RoomHistory::default(),
+        }
     }
 }
 
@@ -55,7 +65,7 @@ pub(crate) async fn gather(config: &Config, identity: &Identity, mail: &Mailer, 
         local: url.is_local(),
         handle_domains: config.identity.handle_domains.iter().map(ToString::to_string).collect(),
     };
-    let folder = folder::look(&config.data.dir).await;
+    let folder = folder::look(config, &known.room, clock.millis()).await;
     let server = server::look(&config.server, known.running).await;
     let (dns, acme, public, accounts, (services, clocks), mail) = tokio::join!(
         async { if setup.local { None } else { Some(dns::look(&setup, config).await) } },
