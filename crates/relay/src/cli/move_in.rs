@@ -62,7 +62,12 @@ pub(super) async fn run(args: &MoveInArgs, env: Vec<(String, String)>) -> Result
     if args.give_up {
         let plan = mover.look(&args.account).await??;
         mover.give_up(&plan.did).await??;
-        writeln!(std::io::stdout(), "What came here of {} is deleted. On {} all is as it was.", plan.did, plan.old_server)?;
+        let here = if plan.under_way.is_some_and(|state| state.was_here) {
+            "The account stays here, deactivated, as it was before"
+        } else {
+            "What came here is deleted"
+        };
+        writeln!(std::io::stdout(), "The move of {} is given up. {here}. On {} all is as it was.", plan.did, plan.old_server)?;
         return Ok(());
     }
     if args.yes {

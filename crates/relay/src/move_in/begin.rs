@@ -1,17 +1,19 @@
 //! Signing in at the old server, and the account here that waits for what it has there.
 
 use common::{Did, Handle};
+use crypto::VerifyingKey;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
 use super::look::handle_here;
-use super::{Fault, OldServer, Plan, Server, State, look};
-use crate::account::{self, Claim, NewAccount};
+use super::{Fault, OldServer, Plan, Server, State, UnderWay, look};
+use crate::account::{self, Claim, MAX_NEW_PASSWORD_CHARS, NewAccount};
 use crate::auth::service;
+use crate::pages::account::{MIN_PASSWORD_CHARS, PasswordFault, password_fault};
 use crate::state::AppState;
 use crate::store::account as accounts;
 use crate::store::account::Account;
-use crate::store::move_in;
+use crate::store::move_in::{self, NewMoveIn};
 
 /// What the person says.
 #[derive(Clone, Serialize, Deserialize)]
@@ -58,20 +60,54 @@ async fn carry_out(app: &AppState, plan: &Plan, given: &SignIn) -> Result<(), Fa
     let factor = given.factor.as_deref().filter(|code| !code.trim().is_empty());
     let signed_in = server.sign_in(did, &given.password, factor).await?;
     let old = OldServer::new(app, server, did.clone(), None, signed_in.tokens);
+    let email = given.email.clone().filter(|email| !email.trim().is_empty()).or(signed_in.email);
+    let before = UnderWay::find(app, did).await.ok();
+    let kept = keep(app, plan, given, email, &old).await;
+    // Of the sessions there, only the one that is kept stays.
+    match (&kept, before) {
+        (Err(_), _) => old.sign_out().await,
+        (Ok(()), Some(before)) => {
+            if let Ok(before) = before.old(app) {
+                before.sign_out().await;
+            }
+        }
+        (Ok(()), None) => {}
+    }
+    kept
+}
+
+/// Keeps the session, for the account that is here or is made.
+async fn keep(app: &AppState, plan: &Plan, given: &SignIn, email: Option<String>, old: &OldServer) -> Result<(), Fault> {
+    let Plan { did, old_url, .. } = plan;
     let known = app.db.read(|conn| accounts::find_by_did(conn, did)).await?;
-    let account = if let Some(account) = known {
-        account
-    } else {
-        let email = given.email.clone().filter(|email| !email.trim().is_empty()).or(signed_in.email);
-        make(app, &old, plan, given, email).await?
+    let was_here = known.is_some();
+    let account = match known {
+        Some(account) => account,
+        None => make(app, old, plan, given, email).await?,
     };
+    // The log of a did:plc has it.
+    let document = if did.is_plc() { None } else { app.identity.resolve_did(did).await.ok() };
+    let old_key = document.and_then(|document| document.signing_key().map(VerifyingKey::to_did_key));
     let (sealed, url, handle) = (old.sealed().await, old_url.clone(), plan.old_handle.clone());
-    app.db.write::<_, Fault>(move |tx| Ok(move_in::begin(tx, account.id, &url, handle.as_ref(), &sealed)?)).await
+    app.db
+        .write::<_, Fault>(move |tx| {
+            let new = NewMoveIn {
+                old_server: &url,
+                old_handle: handle.as_ref(),
+                old_key: old_key.as_deref(),
+                was_here,
+                sealed_session: &sealed,
+            };
+            Ok(move_in::begin(tx, account.id, &new)?)
+        })
+        .await
 }
 
 /// Makes the account, deactivated, once the old server has signed that the DID is the person's.
 async fn make(app: &AppState, old: &OldServer, plan: &Plan, given: &SignIn, email: Option<String>) -> Result<Account, Fault> {
     let handle = wanted_handle(app, plan, given.handle.as_deref())?;
+    let password = given.new_password.as_ref().filter(|password| !password.is_empty()).unwrap_or(&given.password);
+    check_password(password)?;
     let token = old.proof().await?;
     let refused = |err: crate::error::XrpcError| Fault::Refused {
         server: old.name(),
@@ -81,17 +117,26 @@ async fn make(app: &AppState, old: &OldServer, plan: &Plan, given: &SignIn, emai
     if issuer != plan.did {
         return Err(Fault::OtherAccount { found: issuer });
     }
-    let password = given.new_password.clone().filter(|password| !password.is_empty());
     let new = NewAccount {
         claim: Claim::Moving(plan.did.clone()),
         handle,
         email: email.map(|email| email.trim().to_owned()),
-        password: Some(password.unwrap_or_else(|| given.password.clone())),
+        password: Some(password.clone()),
         invite_code: None,
         by_operator: true,
     };
     account::create(app, new).await?;
     find(app, &plan.did).await
+}
+
+/// Checks a password as the pages of this server do. The one there may be of other rules.
+fn check_password(password: &str) -> Result<(), Fault> {
+    let message = match password_fault(password) {
+        None => return Ok(()),
+        Some(PasswordFault::TooShort) => format!("one for here has {MIN_PASSWORD_CHARS} characters or more"),
+        Some(PasswordFault::TooLong) => format!("one for here has at most {MAX_NEW_PASSWORD_CHARS} characters"),
+    };
+    Err(Fault::Password { message })
 }
 
 async fn find(app: &AppState, did: &Did) -> Result<Account, Fault> {

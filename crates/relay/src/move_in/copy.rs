@@ -42,7 +42,7 @@ pub(crate) async fn copy(app: &AppState, did: &Did) -> Result<State, Fault> {
 
 async fn copy_all(app: &AppState, under_way: &UnderWay, old: &OldServer, counts: &Arc<Counts>) -> Result<(), Fault> {
     let account = &under_way.account;
-    if account.status.is_active() {
+    if under_way.has_arrived() {
         return Ok(());
     }
     bring_up_to_date(app, account, old, counts).await?;

@@ -57,6 +57,8 @@ pub(crate) enum Fault {
     Directory { message: String },
     #[error("The DID document of {did} does not lead here yet: {why}.")]
     DidWeb { did: Did, why: String },
+    #[error("The code was taken, and the move is being ended: it cannot be given up any more. This server ends it by itself.")]
+    TooLate,
     #[error("The server stops. The move goes on where it was.")]
     Stopping,
     #[error("This server could not do it: {message}. Nothing is lost: try again, and look into the log.")]

@@ -11,6 +11,7 @@
 //! - Until the PLC directory has taken the operation, nothing has changed for the person.
 //! - The password there is in memory only. The tokens there are sealed.
 //! - Nothing is deleted on the old server.
+//! - From when the operation is signed nothing is asked of the person any more, and [`end_moves`] ends what was cut off.
 //!
 //! # Tricky bits
 //!
@@ -36,7 +37,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::begin::{SignIn, begin};
 pub(crate) use self::copy::copy;
 pub(crate) use self::fault::Fault;
-pub(crate) use self::finish::{Finish, Finished, finish, give_up, send_code};
+pub(crate) use self::finish::{Finish, Finished, StillThere, arrived, end_moves, finish, give_up, send_code};
 pub(crate) use self::look::{Plan, look};
 use self::old_server::{OldServer, Server};
 pub(crate) use self::progress::{Moves, Progress};
@@ -69,6 +70,10 @@ pub(crate) struct State {
     pub(crate) old_handle: Option<Handle>,
     /// The host name of the old server.
     pub(crate) old_server: String,
+    /// Whether the account was here before, and stays when the move is given up.
+    pub(crate) was_here: bool,
+    /// Whether the account is active here, and only to be deactivated on the old server.
+    pub(crate) has_arrived: bool,
     pub(crate) stage: Stage,
     /// Whether a code was mailed.
     pub(crate) code_sent: bool,
@@ -104,8 +109,12 @@ impl UnderWay {
         Ok(OldServer::new(app, Server::new(app, &self.row.old_server)?, did, Some(self.account.id), tokens))
     }
 
+    fn has_arrived(&self) -> bool {
+        self.row.arrived_at.is_some() || self.account.status.is_active()
+    }
+
     fn stage(&self) -> Stage {
-        if self.account.status.is_active() || self.row.operation.is_some() {
+        if self.has_arrived() || self.row.operation.is_some() {
             Stage::Finish
         } else if self.row.copied_at.is_some() {
             Stage::Identity
@@ -118,7 +127,7 @@ impl UnderWay {
 /// Tells how far a move is.
 pub(crate) async fn state(app: &AppState, did: &Did) -> Result<State, Fault> {
     let under_way = UnderWay::find(app, did).await?;
-    let (id, stage) = (under_way.account.id, under_way.stage());
+    let (id, stage, has_arrived) = (under_way.account.id, under_way.stage(), under_way.has_arrived());
     let counted = app.db.scan(move |conn| {
         let usage = account::usage(conn, id)?;
         let missing_blobs = crate::store::blob::count_missing(conn, id)?;
@@ -131,6 +140,8 @@ pub(crate) async fn state(app: &AppState, did: &Did) -> Result<State, Fault> {
         handle: under_way.account.handle.unwrap_or_else(Handle::invalid),
         old_handle: under_way.row.old_handle,
         old_server: Server::new(app, &under_way.row.old_server)?.name,
+        was_here: under_way.row.was_here,
+        has_arrived,
         stage,
         code_sent: under_way.row.code_sent_at.is_some(),
         records: usage.records,

@@ -162,8 +162,12 @@ impl Setup {
         let app = self.app().await?;
         let recovery_key = self.recovery_key_to_move(&did).await?;
         let code = Some(code.to_owned()).filter(|code| !code.trim().is_empty());
-        let finished = self.heed(move_in::finish(&app, Finish { did, code, recovery_key }).await)?;
-        Ok(self.account_moved(finished.did, finished.handle).await?)
+        match self.heed(move_in::finish(&app, Finish { did, code, recovery_key }).await) {
+            Ok(finished) => Ok(self.account_moved(finished.did, finished.handle).await?),
+            // The server ended it by itself.
+            Err(Fault::AlreadyHere { .. }) if self.take_arrived().await? => Ok(()),
+            Err(fault) => Err(fault.into()),
+        }
     }
 
     /// Makes a recovery key for the account that moves, and returns it as a did:key. It is kept before it is in the DID: one whose key
@@ -187,6 +191,16 @@ impl Setup {
             answers.recovery_key = None;
         };
         Ok(self.change(change).await?)
+    }
+
+    /// Takes the account that was to move, if it is here: the server may have ended the move by itself, or this was cut off before
+    /// it could write down that it had.
+    pub(crate) async fn take_arrived(&self) -> Result<bool, WorkError> {
+        let Some(did) = self.answers().await.moving else { return Ok(false) };
+        let app = self.app().await?;
+        let Some((did, handle)) = move_in::arrived(&app, &did).await else { return Ok(false) };
+        self.account_moved(did, handle).await?;
+        Ok(true)
     }
 
     /// Takes an account that has arrived.

@@ -3,7 +3,7 @@
 use common::{Cid, Codec, Did, Handle, Tid};
 use rusqlite::{Connection, OptionalExtension as _, Row, ffi, params};
 
-use super::{AccountId, StoreError, email_token, expect_one_row, row};
+use super::{AccountId, StoreError, email_token, expect_one_row, move_in, row};
 
 /// An account that is hosted here.
 #[derive(Clone, Debug)]
@@ -187,7 +187,8 @@ pub(crate) fn replace_password_hash(conn: &Connection, id: AccountId, old: &str,
 /// Deactivates an account, if it is not already; `delete_after` is what its owner asks, and nothing acts on it.
 pub(crate) fn deactivate(conn: &Connection, id: AccountId, now: i64, delete_after: Option<i64>) -> Result<(), StoreError> {
     let sql = "UPDATE account SET deactivated_at = coalesce(deactivated_at, ?2), delete_after = ?3 WHERE id = ?1";
-    expect_one_row("account", conn.prepare_cached(sql)?.execute(params![id.0, now, delete_after])?)
+    expect_one_row("account", conn.prepare_cached(sql)?.execute(params![id.0, now, delete_after])?)?;
+    move_in::delete_arrived(conn, id)
 }
 
 /// Undoes [`deactivate`], and takes back that the account shall be deleted.

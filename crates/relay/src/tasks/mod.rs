@@ -53,6 +53,8 @@ pub(crate) fn start(app: &AppState, tracker: &TaskTracker) {
     ports::start(app, tracker);
     at_start(app, tracker, "end DIDs without accounts", crate::account::settle_pending_dids);
     every(app, tracker, "end DIDs without accounts", Duration::from_secs(600), crate::account::settle_pending_dids);
+    at_start(app, tracker, "end moves of accounts here", crate::move_in::end_moves);
+    every(app, tracker, "end moves of accounts here", Duration::from_secs(600), crate::move_in::end_moves);
     // Also where the server never runs for an hour.
     at_start(app, tracker, "delete accounts", crate::account::delete_due);
     every(app, tracker, "delete accounts", Duration::from_secs(3600), crate::account::delete_due);

@@ -7,6 +7,7 @@ mod admin;
 mod adopt;
 mod alerts;
 mod api_doc;
+mod arrivals;
 mod authorize;
 mod backlinks;
 mod backup;

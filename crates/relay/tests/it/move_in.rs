@@ -1,7 +1,8 @@
 //! `relay account move-in`: an account comes here from another server, by no other program.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -21,20 +22,20 @@ async fn move_in(to: &TestPds, account: &str, password: &str, args: &[&str]) -> 
 }
 
 /// Runs the verb, which must succeed.
-async fn good(to: &TestPds, account: &str, password: &str, args: &[&str]) -> String {
+pub(crate) async fn good(to: &TestPds, account: &str, password: &str, args: &[&str]) -> String {
     let (success, said) = move_in(to, account, password, args).await;
     assert!(success, "{said}");
     said
 }
 
 /// Runs the verb, which must fail.
-async fn bad(to: &TestPds, account: &str, password: &str, args: &[&str]) -> String {
+pub(crate) async fn bad(to: &TestPds, account: &str, password: &str, args: &[&str]) -> String {
     let (success, said) = move_in(to, account, password, args).await;
     assert!(!success, "{said}");
     said
 }
 
-async fn data_of(pds: &TestPds, did: &str) -> Value {
+pub(crate) async fn data_of(pds: &TestPds, did: &str) -> Value {
     let plc = Client::new(pds.plc_url(), None);
     plc.send(plc.request("GET", &format!("/{did}/data"))).await.good().json()
 }
@@ -43,12 +44,12 @@ async fn server_of(pds: &TestPds, did: &str) -> String {
     data_of(pds, did).await["services"]["atproto_pds"]["endpoint"].as_str().unwrap().to_owned()
 }
 
-fn public_url(pds: &TestPds) -> String {
+pub(crate) fn public_url(pds: &TestPds) -> String {
     format!("http://localhost:{}", pds.address().port())
 }
 
 /// Checks that all that the account had there is here, that it may write here and not there, and that the network is told.
-async fn assert_arrived(from: &TestPds, to: &TestPds, old: &User, password: &str, records: usize) {
+pub(crate) async fn assert_arrived(from: &TestPds, to: &TestPds, old: &User, password: &str, records: usize) {
     let new = User::sign_in_with(&to.anonymous(), &old.did, password).await;
     let (_, here) = read_export(&new.export().await);
     assert_eq!(here.len(), records);
@@ -170,8 +171,7 @@ async fn a_blob_that_the_old_server_lost_holds_nothing_up() {
     let to = from.start_beside().await;
     let listed = alice.get("com.atproto.sync.listBlobs", &[("did", &alice.did)]).await.good().json();
     let cid = listed["cids"][1].as_str().unwrap().to_owned();
-    let digest = data_encoding::HEXLOWER.encode(cid.parse::<common::Cid>().unwrap().digest());
-    std::fs::remove_file(from.data_dir().join("blobs").join(&digest[..2]).join(&digest[2..])).unwrap();
+    std::fs::remove_file(from.data_dir().join(blob_path(&cid))).unwrap();
     let said = good(&to, &alice.did, "alice-password", &["--yes"]).await;
     assert!(said.contains("2 of 3 blobs") && said.contains(&cid), "{said}");
     let code = from.code("alice").await;
@@ -242,6 +242,50 @@ impl Dialog {
     }
 }
 
+/// One blob never comes: the old server hangs with it, and the others are here when the process dies.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_move_that_is_killed_among_its_blobs_goes_on_with_the_others() {
+    let (from, alice, _) = furnished().await;
+    let mut to = from.start_beside().await;
+    to.suspend().await;
+    let (_, records) = read_export(&alice.export().await);
+    let listed = alice.get("com.atproto.sync.listBlobs", &[("did", &alice.did)]).await.good().json();
+    let mut blobs: Vec<PathBuf> =
+        listed["cids"].as_array().unwrap().iter().map(|cid| blob_path(cid.as_str().unwrap())).collect();
+    let held = from.data_dir().join(blobs.remove(1));
+    let content = std::fs::read(&held).unwrap();
+    std::fs::remove_file(&held).unwrap();
+    assert!(Command::new("mkfifo").arg(&held).status().unwrap().success());
+    tokio::task::block_in_place(|| {
+        let mut dialog = Dialog::begin(&to, &alice.did);
+        dialog.answer("Begin? (yes/no) [yes]: ", "yes");
+        dialog.answer("Its handle here [alice.test]: ", "");
+        dialog.answer("not an app password): ", "alice-password");
+        dialog.answer("Enter: the same): ", "");
+        while !blobs.iter().all(|blob| to.data_dir().join(blob).exists()) {
+            assert!(dialog.child.try_wait().unwrap().is_none());
+            std::thread::yield_now();
+        }
+        dialog.kill();
+    });
+    // The old server is let go of, and has the blob again.
+    drop(std::fs::OpenOptions::new().write(true).open(&held).unwrap());
+    std::fs::remove_file(&held).unwrap();
+    std::fs::write(&held, content).unwrap();
+    to.resume().await;
+    let said = good(&to, &alice.did, "", &["--yes"]).await;
+    assert!(said.contains("3 of 3 blobs"), "{said}");
+    let code = from.code("alice").await;
+    good(&to, &alice.did, "", &["--yes", "--code", &code]).await;
+    assert_arrived(&from, &to, &alice, "alice-password", records.len()).await;
+}
+
+/// Where a blob is in a data folder.
+fn blob_path(cid: &str) -> PathBuf {
+    let digest = data_encoding::HEXLOWER.encode(cid.parse::<common::Cid>().unwrap().digest());
+    Path::new("blobs").join(&digest[..2]).join(&digest[2..])
+}
+
 /// The process is killed at each question, with the server of the data folder stopped, so that it does the work itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_move_that_is_killed_goes_on_where_it_was() {
@@ -303,9 +347,9 @@ async fn a_move_that_is_killed_goes_on_where_it_was() {
     dialog.kill();
     from.plc_faults().set(PlcFault::None);
     assert_ne!(data_of(&from, &did).await, before);
-    to.resume().await;
     let (success, said) = tokio::task::block_in_place(|| Dialog::begin(&to, &did).end());
     assert!(success && said.contains("is here."), "{said}");
+    to.resume().await;
     assert_eq!(from.plc_faults().submitted().len(), submitted + 1, "the operation is not handed in again");
     assert_arrived(&from, &to, &alice, "a password here", records.len()).await;
 }

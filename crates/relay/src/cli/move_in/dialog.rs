@@ -6,7 +6,7 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use super::super::CliError;
 use super::super::terminal::Terminal;
 use super::{Mover, Secret};
-use crate::move_in::{Fault, Finish, Finished, Plan, Progress, SignIn, Stage, State};
+use crate::move_in::{Fault, Finish, Finished, Plan, Progress, SignIn, Stage, State, StillThere};
 use crate::secrets::Secrets;
 
 /// Asks and does.
@@ -47,8 +47,15 @@ pub(super) fn finished(finished: &Finished) -> Vec<String> {
     let Finished { did, handle, old_server, still_there, .. } = finished;
     let there = match still_there {
         None => format!("On {old_server} the account is deactivated. Nothing of it was deleted there."),
-        Some(why) => {
-            format!("On {old_server} it could not be deactivated ({why}). That does no harm: the network looks for it here.")
+        Some(StillThere { why, session_over }) => {
+            let next = if *session_over {
+                "Run `relay account move-in` again, with your password there, to have that done"
+            } else {
+                "This server goes on trying for a week, and so does running `relay account move-in` again"
+            };
+            format!(
+                "On {old_server} it is not deactivated yet: {why}\nThat does no harm, for the network looks for it here. {next}."
+            )
         }
     };
     vec![format!("@{handle} ({did}) is here."), there]
@@ -79,7 +86,7 @@ impl Dialog<'_> {
                 None => return Ok(None),
             },
         };
-        self.finish(&plan, given).await.map(Some)
+        self.finish(&plan, given, state.has_arrived).await.map(Some)
     }
 
     /// Says what will be, and signs in.
@@ -152,8 +159,11 @@ impl Dialog<'_> {
     /// Asks for the passwords there and here. An account that was here before has one.
     fn ask_passwords(&self, plan: &Plan) -> std::io::Result<(Secret, Secret)> {
         let there = self.ask_password(plan)?;
-        let here =
-            if plan.returns { String::new() } else { self.terminal.ask_secret("A password for here (Enter: the same)")? };
+        let here = if plan.returns {
+            String::new()
+        } else {
+            self.terminal.ask_secret("A password for here, of 8 characters or more (Enter: the same)")?
+        };
         Ok((there, Secret::new(here)))
     }
 
@@ -283,9 +293,16 @@ impl Dialog<'_> {
         }
     }
 
-    async fn finish(&self, plan: &Plan, mut given: Finish) -> Result<Finished, CliError> {
+    async fn finish(&self, plan: &Plan, mut given: Finish, has_arrived: bool) -> Result<Finished, CliError> {
+        let mut signed_in = false;
         loop {
             match self.mover.finish(given.clone()).await? {
+                // Run again, it is to have that done.
+                Ok(Finished { still_there: Some(StillThere { why, session_over: true }), .. }) if has_arrived && !signed_in => {
+                    self.terminal.say(&why)?;
+                    self.sign_in_again(plan).await?;
+                    signed_in = true;
+                }
                 Ok(done) => {
                     for line in finished(&done) {
                         self.terminal.say(&line)?;

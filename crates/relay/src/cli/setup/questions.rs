@@ -184,6 +184,9 @@ async fn mail(setup: &Setup, terminal: &Terminal) -> Result<(), CliError> {
 
 async fn account(setup: &Setup, terminal: &Terminal) -> Result<(), CliError> {
     let host = setup.answers().await.host.unwrap_or_default();
+    if setup.take_arrived().await? {
+        return Ok(terminal.say("Your account is here.")?);
+    }
     if let Some(did) = setup.answers().await.moving
         && move_in(setup, terminal, &did).await?
     {

@@ -15,7 +15,8 @@
 //! 1. The key that the DID document names now, asked for anew: an old host's, while the DID still leads there.
 //! 2. The account's key here: an export of our own comes back.
 //! 3. When the document names our key already, any key that the did:plc's log named before: the identity moved first, and the
-//!    repo must still be able to follow. A did:web keeps no such log, so its owner moves the repo first.
+//!    repo must still be able to follow. A did:web keeps no such log: its owner moves the repo first, or by `move_in`, which
+//!    keeps the key.
 //!
 //! # Tricky bits
 //!
@@ -51,7 +52,7 @@ use crate::firehose::frames;
 use crate::identity::{PlcClientError, ResolveError};
 use crate::secrets::SecretError;
 use crate::state::App;
-use crate::store::{AccountId, BatchTx, StoreError, WriteFailed, account, blob, record, repo};
+use crate::store::{AccountId, BatchTx, StoreError, WriteFailed, account, blob, move_in, record, repo};
 use crate::work::joined;
 
 /// Imports under way at once; each may fill a file as large as the largest import.
@@ -197,7 +198,8 @@ impl Received {
     }
 }
 
-/// Checks that a commit was signed by a key that the account's DID has, or had while it led elsewhere.
+/// Checks that a commit was signed by a key that the account's DID has, or had while it led elsewhere: for a did:web, that is what
+/// was kept of it when its move here began.
 async fn check_signature(app: &App, grant: &RepoGrant, commit: &Commit) -> Result<(), ImportError> {
     let did = grant.did();
     let document = app.identity.refresh_did(did).await.map_err(ImportError::Resolve)?;
@@ -206,7 +208,12 @@ async fn check_signature(app: &App, grant: &RepoGrant, commit: &Commit) -> Resul
         return Ok(());
     }
     let id = grant.account();
-    let sealed = app.db.read(|conn| account::sealed_signing_key(conn, id)).await?;
+    let (sealed, old_key) =
+        app.db.read(|conn| Ok::<_, StoreError>((account::sealed_signing_key(conn, id)?, move_in::old_key(conn, id)?))).await?;
+    let old_key = old_key.and_then(|key| VerifyingKey::from_did_key(&key).ok());
+    if old_key.is_some_and(|key| commit.verify(&key).is_ok()) {
+        return Ok(());
+    }
     let own = app.secrets.open_signing_key(did, &sealed).map_err(ImportError::Key)?;
     if commit.verify(own.verifying_key()).is_ok() {
         return Ok(());

@@ -61,6 +61,7 @@ pub(super) fn problem(fault: &MoveFault, t: &Texts) -> Problem {
             | Fault::TooLarge { .. }
             | Fault::BadRepo { .. }
             | Fault::Directory { .. }
+            | Fault::TooLate
             | Fault::Stopping
             | Fault::Here { .. } => words.failed,
         },

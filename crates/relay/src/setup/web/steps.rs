@@ -140,7 +140,11 @@ fn own(app: &Web, headers: &HeaderMap, sent: Sent) -> Result<Fields, Box<Respons
 
 /// `GET /setup/{step}`.
 pub(super) async fn show(State(app): State<App>, headers: HeaderMap, Path(step): Path<String>, uri: Uri) -> Response {
-    let answers = app.setup.answers().await;
+    let mut answers = app.setup.answers().await;
+    // What hinders to look at that is told by the page.
+    if answers.step() == Step::Account && app.setup.take_arrived().await.unwrap_or_default() {
+        answers = app.setup.answers().await;
+    }
     if Step::from_word(&step) != Some(answers.step()) {
         return to_step(answers.step());
     }

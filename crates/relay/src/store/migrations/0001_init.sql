@@ -160,6 +160,10 @@ CREATE TABLE move_in (
   -- Its URL.
   old_server TEXT NOT NULL,
   old_handle TEXT,
+  -- The key that a did:web had when the move began, as a did:key: what was written there until the end is signed with it.
+  old_key TEXT,
+  -- Whether the account was here before: then it stays when the move is given up.
+  was_here INTEGER NOT NULL,
   -- The tokens there, under the master key.
   session BLOB NOT NULL,
   -- The rev there of what was copied.
@@ -168,7 +172,9 @@ CREATE TABLE move_in (
   copied_at INTEGER,
   code_sent_at INTEGER,
   -- The operation that lets the DID lead here, in JSON, from when the old server has signed it.
-  operation TEXT
+  operation TEXT,
+  -- When the account was here. All that is left is to deactivate it there.
+  arrived_at INTEGER
 ) STRICT;
 
 -- Signing keys for accounts to come.

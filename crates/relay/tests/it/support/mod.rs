@@ -115,11 +115,16 @@ impl TestPds {
 
     /// Starts another server that uses the PLC directory and the clock of this one, which must outlive it.
     pub(crate) async fn start_beside(&self) -> Self {
+        self.start_beside_with(|_| ()).await
+    }
+
+    /// Starts another server beside this one, whose configuration `configure` changes.
+    pub(crate) async fn start_beside_with(&self, configure: impl Fn(&mut Config) + Send + Sync + 'static) -> Self {
         let dir = Arc::new(TempDir::new().unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, clock) = (listener.local_addr().unwrap(), Arc::clone(&self.clock));
         let plc_faults = Arc::clone(&self.plc_faults);
-        let mut pds = Self { server: None, address, plc: self.plc, plc_faults, clock, dir, configure: Arc::new(|_| ()) };
+        let mut pds = Self { server: None, address, plc: self.plc, plc_faults, clock, dir, configure: Arc::new(configure) };
         pds.open(listener).await;
         pds
     }
