@@ -154,6 +154,11 @@ test('an account moves in from another server, cut off in between', async () => 
     await write({ $type: 'app.bsky.feed.post', text: `post ${n}`, createdAt: '2026-01-01T00:00:00.000Z' })
   }
   dns.rows.set('localhost', '127.0.0.1').set('pds.example.com', '8.8.4.4').set('*.pds.example.com', '8.8.4.4')
+  // Whoever signs in there needs a code of the mail.
+  await network.xrpc('com.atproto.server.requestEmailConfirmation', undefined, old.accessJwt)
+  const confirmation = { email: old.email, token: await network.mailedCode(old.email) }
+  await network.xrpc('com.atproto.server.confirmEmail', confirmation, old.accessJwt)
+  await network.xrpc('com.atproto.server.updateEmail', { email: old.email, emailAuthFactor: true }, old.accessJwt)
   dns.texts.set('_atproto.mover.test', `did=${old.did}`)
   const setup = await SettingUp.prepare(network.plc, dns)
   try {
@@ -184,8 +189,28 @@ test('an account moves in from another server, cut off in between', async () => 
     await next(page, 'Copy my account')
     await page.getByRole('alert').getByText('The old server does not know this password.').waitFor()
     await page.getByLabel('Password at localhost').fill(old.password)
+    await page.getByLabel('Password here').fill('short')
+    await next(page, 'Copy my account')
+    const factor = page.getByLabel('Code of the mail', { exact: true })
+    await page.getByText('localhost has mailed you a code to sign in with.').waitFor()
+    await inspect(page, 'setup-move-factor')
+    await factor.fill('AAAAA-BBBBB')
+    await next(page)
+    await page.getByRole('alert').getByText('The old server does not take this code.').waitFor()
+    const mails = async () => (await (await fetch(`${network.mailbox}?format=json&to=${old.email}`)).json()).mails.length
+    const before = await mails()
+    await next(page, 'Mail me another code')
+    await page.getByRole('alert').getByText('has mailed you a code to sign in with.').waitFor()
+    assert.equal(await mails(), before + 1)
+    await factor.fill(await network.mailedCode(old.email))
+    await next(page)
+    await page.getByRole('alert').getByText('This password will not do here.').waitFor()
+    await page.getByLabel('Password at localhost').fill(old.password)
     await page.getByLabel('Password here').fill('a password for here')
     await next(page, 'Copy my account')
+    await factor.waitFor()
+    await factor.fill(await network.mailedCode(old.email))
+    await next(page)
     await page.getByText('Here now: 6 records, and 1 of their pictures and videos.').waitFor()
     await inspect(page, 'setup-move-copied')
 
@@ -193,6 +218,16 @@ test('an account moves in from another server, cut off in between', async () => 
     await setup.kill()
     await page.goto(await setup.start())
     await next(page, 'Begin')
+    await page.getByText('Here now: 6 records, and 1 of their pictures and videos.').waitFor()
+    // Signing in anew on the way, as where the session there has ended, takes a code as well.
+    await page.evaluate(async (password) => {
+      const csrf = document.querySelector('input[name=csrf]').value
+      await fetch('/setup/account', { method: 'POST', body: new URLSearchParams({ csrf, do: 'sign-in', password }) })
+    }, old.password)
+    await page.reload()
+    await page.getByRole('button', { name: 'Give the move up' }).waitFor()
+    await factor.fill(await network.mailedCode(old.email))
+    await next(page)
     await page.getByText('Here now: 6 records, and 1 of their pictures and videos.').waitFor()
     await next(page, 'Mail me the code')
     await page.getByLabel('Code of the mail from localhost').fill('AAAAA-BBBBB')
@@ -215,6 +250,8 @@ test('an account moves in from another server, cut off in between', async () => 
     await next(page, 'Finish')
     await step(page, 'You are live')
     await page.getByText('You are @mover.pds.example.com.').waitFor()
+    const passkey = await page.locator('#passkey a').first().getAttribute('href')
+    assert.match(passkey, /^https:\/\/pds\.example\.com\/account\/sign-in\/link\?account=mover\.pds\.example\.com#/)
     await page.context().close()
 
     const posts = await setup.serves(`/xrpc/com.atproto.repo.listRecords?repo=${old.did}&collection=app.bsky.feed.post`)

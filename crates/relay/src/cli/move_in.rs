@@ -136,11 +136,20 @@ async fn unattended(mover: &Mover, args: &MoveInArgs, env: &[(String, String)]) 
 
 impl From<Fault> for CliError {
     fn from(fault: Fault) -> Self {
-        let (problem, remedy) = match fault.to_string().split_once(". ") {
-            Some((problem, remedy)) => (format!("{problem}."), remedy.to_owned()),
-            None => (fault.to_string(), "What was done before is kept: run it again to go on.".to_owned()),
+        let argument = match &fault {
+            Fault::Handle { .. } => Some("Give another one with --handle.".to_owned()),
+            Fault::Email { .. } => Some("Give another one with --email.".to_owned()),
+            Fault::Password { .. } => Some(format!("Put another one for here into the variable {NEW_PASSWORD}.")),
+            Fault::NeedsFactor { .. } => Some("Run this again with --sign-in-code and that.".to_owned()),
+            Fault::NeedsCode { .. } => Some("Run this again with --code and that, or with --new-code.".to_owned()),
+            _ => None,
         };
-        Self::Failed { problem, remedy }
+        let text = fault.to_string();
+        let (problem, remedy) = match text.split_once(". ") {
+            Some((problem, remedy)) => (format!("{problem}."), remedy),
+            None => (text, "What was done before is kept: run it again to go on."),
+        };
+        Self::Failed { problem, remedy: argument.unwrap_or_else(|| remedy.to_owned()) }
     }
 }
 

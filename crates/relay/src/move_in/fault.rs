@@ -104,7 +104,16 @@ impl From<EmailError> for Fault {
 
 impl From<CreateError> for Fault {
     fn from(err: CreateError) -> Self {
-        let message = crate::error::with_causes(&err);
+        let message = match &err {
+            CreateError::NoEmail => "the old server told none; give one".to_owned(),
+            CreateError::EmailTaken(_) => "an account here has it already".to_owned(),
+            CreateError::HandleTaken(handle) => format!("somebody here has {handle} already"),
+            CreateError::UnsupportedDomain => "it is below no domain of this server".to_owned(),
+            CreateError::ExternalHandle(_) => {
+                "it does not lead to this account: its DNS row, or its file, says otherwise".to_owned()
+            }
+            err => crate::error::with_causes(err),
+        };
         match err {
             CreateError::NoEmail | CreateError::Email(_) | CreateError::EmailTaken(_) => Self::Email { message },
             CreateError::Password | CreateError::Hash(_) => Self::Password { message },

@@ -105,8 +105,13 @@ impl UnderWay {
 
     fn old(&self, app: &AppState) -> Result<OldServer, Fault> {
         let did = self.account.did.clone();
-        let tokens = old_server::open(app, &did, &self.row.sealed_session)?;
-        Ok(OldServer::new(app, Server::new(app, &self.row.old_server)?, did, Some(self.account.id), tokens))
+        let server = Server::new(app, &self.row.old_server)?;
+        let tokens = old_server::open(app, &did, &self.row.sealed_session).map_err(|error| {
+            // A new one does as well.
+            tracing::warn!(%did, %error, "the session at the old server cannot be opened");
+            Fault::SessionOver { server: server.name.clone() }
+        })?;
+        Ok(OldServer::new(app, server, did, Some(self.account.id), tokens))
     }
 
     fn has_arrived(&self) -> bool {

@@ -90,6 +90,10 @@ impl Setup {
             }
             Err(fault) => return Err(fault.into()),
         };
+        // Where the session had ended, and the old server mails a code to sign in with.
+        if state.stage != Stage::Finish && self.with_memory(|memory| memory.sign_in.is_some()) {
+            return Ok(Some(Moving::Factor(Box::new(move_in::look(&app, did.as_str()).await?))));
+        }
         Ok(Some(match state.stage {
             Stage::Copy => match self.with_memory(|memory| memory.stopped.clone()) {
                 Some(fault) => Moving::Stopped(state, fault),
@@ -124,8 +128,10 @@ impl Setup {
     /// Signs in at the old server, with what was said before where only the code is new.
     pub(crate) async fn sign_in_to_move(&self, mut given: SignIn) -> Result<(), MoveFault> {
         let Some(did) = self.answers().await.moving else { return Ok(()) };
+        let before = self.with_memory(|memory| memory.sign_in.take());
+        let is_resumed = given.password.is_empty() && before.is_some();
         if given.password.is_empty()
-            && let Some(Secret(mut before)) = self.with_memory(|memory| memory.sign_in.take())
+            && let Some(Secret(mut before)) = before
         {
             before.factor = given.factor.take();
             given = before;
@@ -133,7 +139,13 @@ impl Setup {
         given.account = did.to_string();
         let app = self.app().await?;
         let begun = move_in::begin(&app, given.clone()).await;
-        if let Err(Fault::NeedsFactor { .. } | Fault::WrongFactor { .. }) = &begun {
+        let is_kept = match &begun {
+            Err(Fault::NeedsFactor { .. } | Fault::WrongFactor { .. }) => true,
+            // What passes by itself is no reason to ask for all of it again.
+            Err(Fault::Unreachable { .. } | Fault::RateLimited { .. } | Fault::Busy) => is_resumed,
+            Ok(_) | Err(_) => false,
+        };
+        if is_kept {
             self.with_memory(|memory| memory.sign_in = Some(Secret(given)));
         }
         begun?;
@@ -174,8 +186,12 @@ impl Setup {
     /// was never seen could not be saved by it. `None` for a did:web, and when an operation was signed, which has the key that is kept.
     pub(crate) async fn recovery_key_to_move(&self, did: &Did) -> Result<Option<String>, WorkError> {
         let app = self.app().await?;
-        let is_signed = move_in::state(&app, did).await.is_ok_and(|state| state.stage == Stage::Finish);
-        if is_signed || !did.is_plc() {
+        // One that cannot be told must not take the place of the key that is in the operation.
+        let may_be_new = match move_in::state(&app, did).await {
+            Ok(state) => state.stage != Stage::Finish,
+            Err(fault) => matches!(fault, Fault::NotUnderWay { .. }),
+        };
+        if !may_be_new || !did.is_plc() {
             return Ok(None);
         }
         let key = Secrets::new_signing_key();

@@ -133,7 +133,9 @@ impl Dialog<'_> {
     fn explain(&self, plan: &Plan) -> std::io::Result<()> {
         let Plan { did, old_server, .. } = plan;
         let old_handle = plan.old_handle.as_ref().map_or(did.as_str(), Handle::as_str);
-        let handle = if plan.keeps_handle {
+        let handle = if let Some(handle) = plan.new_handle.as_ref().filter(|_| plan.returns) {
+            format!("It was here before, as @{handle}, and is that again, with the password that it had here.")
+        } else if plan.keeps_handle {
             format!("@{old_handle} is a domain of your own, and comes along.")
         } else {
             format!("@{old_handle} belongs to {old_server}. Here the account gets another handle.")

@@ -37,34 +37,9 @@ pub(super) async fn answer(app: &App, fields: &Fields) -> Result<(), MoveFault> 
 
 /// Says what went wrong, in the person's language, and below it what the machine says.
 pub(super) fn problem(fault: &MoveFault, t: &Texts) -> Problem {
-    let words = &t.moving;
     let text = match fault {
         MoveFault::Work(_) => t.setup.failed,
-        MoveFault::Move(fault) => match fault {
-            Fault::Unknown { .. } => words.unknown,
-            Fault::AlreadyHere { .. } => words.already_here,
-            Fault::Unreachable { .. } => words.unreachable,
-            Fault::RateLimited { .. } => words.rate_limited,
-            Fault::WrongPassword { .. } | Fault::OtherAccount { .. } => words.wrong_password,
-            Fault::AppPassword => words.app_password,
-            Fault::NeedsFactor { .. } => words.needs_factor,
-            Fault::WrongFactor { .. } | Fault::WrongCode { .. } | Fault::NeedsCode { .. } => words.wrong_code,
-            Fault::SessionOver { .. } => words.session_over,
-            Fault::DidWeb { .. } => words.document_wrong,
-            Fault::NotUnderWay { .. }
-            | Fault::Busy
-            | Fault::Refused { .. }
-            | Fault::Handle { .. }
-            | Fault::Email { .. }
-            | Fault::Password { .. }
-            | Fault::Invite { .. }
-            | Fault::TooLarge { .. }
-            | Fault::BadRepo { .. }
-            | Fault::Directory { .. }
-            | Fault::TooLate
-            | Fault::Stopping
-            | Fault::Here { .. } => words.failed,
-        },
+        MoveFault::Move(fault) => words(fault, t),
     };
     // Where the words say all, the machine adds nothing.
     let says_all = matches!(
@@ -75,7 +50,38 @@ pub(super) fn problem(fault: &MoveFault, t: &Texts) -> Problem {
                 | Fault::AppPassword
                 | Fault::NeedsFactor { .. }
                 | Fault::SessionOver { .. }
+                | Fault::Busy
+                | Fault::TooLate
+                | Fault::Stopping
         )
     );
     Problem { text: text.to_owned(), detail: (!says_all).then(|| fault.to_string()) }
+}
+
+/// Says why a move does not go on, in the person's language.
+pub(super) fn words(fault: &Fault, t: &Texts) -> &'static str {
+    let words = &t.moving;
+    match fault {
+        Fault::Unknown { .. } => words.unknown,
+        Fault::AlreadyHere { .. } => words.already_here,
+        Fault::Busy => words.busy,
+        Fault::Unreachable { .. } => words.unreachable,
+        Fault::RateLimited { .. } => words.rate_limited,
+        Fault::WrongPassword { .. } | Fault::OtherAccount { .. } => words.wrong_password,
+        Fault::AppPassword => words.app_password,
+        Fault::NeedsFactor { .. } => words.needs_factor,
+        Fault::WrongFactor { .. } | Fault::WrongCode { .. } | Fault::NeedsCode { .. } => words.wrong_code,
+        Fault::SessionOver { .. } => words.session_over,
+        Fault::Refused { .. } => words.refused,
+        Fault::Handle { .. } => words.handle_wrong,
+        Fault::Email { .. } => words.email_wrong,
+        Fault::Password { .. } => words.password_wrong,
+        Fault::TooLarge { .. } => words.too_large,
+        Fault::BadRepo { .. } => words.bad_repo,
+        Fault::Directory { .. } => words.directory,
+        Fault::DidWeb { .. } => words.document_wrong,
+        Fault::TooLate => words.too_late,
+        Fault::Stopping => words.stopping,
+        Fault::NotUnderWay { .. } | Fault::Invite { .. } | Fault::Here { .. } => words.failed,
+    }
 }

@@ -382,8 +382,17 @@ impl MovePage {
     }
 
     /// Whether anything came here.
-    const fn has_begun(&self) -> bool {
-        !matches!(self.view, Moving::SignIn(_) | Moving::Factor(_))
+    fn has_begun(&self) -> bool {
+        match &self.view {
+            Moving::SignIn(_) => false,
+            Moving::Factor(plan) => plan.under_way.is_some(),
+            Moving::Copying(..) | Moving::Stopped(..) | Moving::Identity(..) | Moving::End(_) => true,
+        }
+    }
+
+    /// Why the copying stopped, in the person's words.
+    fn stopped_by(&self, fault: &Fault) -> &'static str {
+        super::moving::words(fault, self.frame.t)
     }
 
     fn blobs_here(&self) -> String {
