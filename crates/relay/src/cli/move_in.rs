@@ -142,7 +142,27 @@ impl From<Fault> for CliError {
             Fault::Password { .. } => Some(format!("Put another one for here into the variable {NEW_PASSWORD}.")),
             Fault::NeedsFactor { .. } => Some("Run this again with --sign-in-code and that.".to_owned()),
             Fault::NeedsCode { .. } => Some("Run this again with --code and that, or with --new-code.".to_owned()),
-            _ => None,
+            Fault::Unknown { .. }
+            | Fault::AlreadyHere { .. }
+            | Fault::NotUnderWay { .. }
+            | Fault::Busy
+            | Fault::Unreachable { .. }
+            | Fault::RateLimited { .. }
+            | Fault::WrongPassword { .. }
+            | Fault::WrongFactor { .. }
+            | Fault::AppPassword
+            | Fault::OtherAccount { .. }
+            | Fault::SessionOver { .. }
+            | Fault::Refused { .. }
+            | Fault::Invite { .. }
+            | Fault::TooLarge { .. }
+            | Fault::BadRepo { .. }
+            | Fault::WrongCode { .. }
+            | Fault::Directory { .. }
+            | Fault::DidWeb { .. }
+            | Fault::TooLate
+            | Fault::Stopping
+            | Fault::Here { .. } => None,
         };
         let text = fault.to_string();
         let (problem, remedy) = match text.split_once(". ") {

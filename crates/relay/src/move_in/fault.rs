@@ -112,7 +112,18 @@ impl From<CreateError> for Fault {
             CreateError::ExternalHandle(_) => {
                 "it does not lead to this account: its DNS row, or its file, says otherwise".to_owned()
             }
-            err => crate::error::with_causes(err),
+            CreateError::Email(_)
+            | CreateError::Password
+            | CreateError::NoInvite
+            | CreateError::Invite
+            | CreateError::Handle(_)
+            | CreateError::DidTaken
+            | CreateError::Plc(_)
+            | CreateError::Hash(_)
+            | CreateError::Secret(_)
+            | CreateError::Session(_)
+            | CreateError::Store(_)
+            | CreateError::Write(_) => crate::error::with_causes(&err),
         };
         match err {
             CreateError::NoEmail | CreateError::Email(_) | CreateError::EmailTaken(_) => Self::Email { message },

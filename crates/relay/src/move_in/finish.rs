@@ -120,10 +120,8 @@ pub(crate) async fn end_moves(app: AppState) -> Result<usize, XrpcError> {
         }
         match finish(&app, Finish { did: did.clone(), code: None, recovery_key: None }).await {
             Ok(Finished { still_there: None, .. }) => ended += 1,
-            // Told where it happened.
-            Ok(Finished { still_there: Some(_), .. }) => {}
-            // Somebody ends it.
-            Err(Fault::Busy | Fault::Stopping | Fault::AlreadyHere { .. }) => {}
+            // Told where it happened, or somebody else ends it.
+            Ok(Finished { still_there: Some(_), .. }) | Err(Fault::Busy | Fault::Stopping | Fault::AlreadyHere { .. }) => {}
             Err(fault) => tracing::warn!(%did, error = %fault, "a move here could not be ended; it is tried again"),
         }
     }

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
-    Dns, MailServer, Pebble, Policy, Program, Quirks, TestPds, client, free_port, is_there, own_mounts, relay, start_plc,
+    Dns, MailServer, Pebble, PlcFault, Policy, Program, Quirks, TestPds, client, free_port, is_there, own_mounts, relay,
+    start_plc,
 };
 
 /// A machine with an empty folder, a DNS server and a PLC directory.
@@ -199,6 +200,40 @@ async fn an_account_that_is_elsewhere_moves_in_by_answers_in_the_terminal() {
     assert_eq!(there["status"], "deactivated");
     let done = machine.answer(machine.command(&["setup", "--yes"]), "").await;
     assert!(done.status.success() && out(&done).contains(&key), "{}", out(&done));
+}
+
+/// The directory went away when the code was typed. The server ends the move as soon as it can, and the set-up takes that in, with
+/// the recovery key that the DID has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_move_that_the_server_ended_is_no_riddle_to_the_set_up() {
+    let from = TestPds::start().await;
+    let mut machine = Machine::new().await;
+    machine.plc = from.plc_url().trim_start_matches("http://").parse().unwrap();
+    machine.dns.set("localhost", "127.0.0.1");
+    let mover = from.create_account("mover").await;
+    let did = &mover.did;
+    let lines = format!("pds.example.com\nskip\nno\nnone\nmove\n{did}\nyes\nmoved\nmover-password\na password for here\nyes\n");
+    let cut = machine.answer(machine.command(&["setup"]), &lines).await;
+    assert!(out(&cut).contains("has mailed you a code"), "{}", out(&cut));
+    let code = from.code("mover").await;
+    from.plc_faults().set(PlcFault::Delay);
+    let cut = machine.answer(machine.command(&["setup"]), &format!("yes\n{code}\n")).await;
+    assert!(out(&cut).contains("The PLC directory cannot be reached"), "{}", out(&cut));
+    let key = machine.answers()["recovery_key"].as_str().unwrap().to_owned();
+    from.plc_faults().set(PlcFault::None);
+
+    let cut = machine.answer(machine.command(&["setup"]), "").await;
+    let text = out(&cut);
+    assert!(text.contains("is here.") && text.contains(&key), "{text}");
+    let answers = machine.answers();
+    assert_eq!((&answers["recovery_key"], &answers["moving"]), (&json!(key), &Value::Null));
+    let done = machine.answer(machine.command(&["setup", "--yes"]), "").await;
+    assert!(done.status.success() && out(&done).contains(&key), "{}", out(&done));
+    // What is left of the move, if it was cut off once more.
+    let ended = machine.answer(machine.command(&["account", "move-in", did, "--yes"]), "").await;
+    assert!(out(&ended).contains("is here"), "{}", out(&ended));
+    let there = from.anonymous().get("com.atproto.sync.getRepoStatus", &[("did", did)]).await.good().json();
+    assert_eq!(there["status"], "deactivated");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -311,6 +311,19 @@ impl Dialog<'_> {
                     }
                     return Ok(done);
                 }
+                // The server has ended it by itself.
+                Err(Fault::AlreadyHere { did }) => {
+                    let done = Finished {
+                        did,
+                        handle: plan.new_handle.clone().unwrap_or_else(Handle::invalid),
+                        old_server: plan.old_server.clone(),
+                        still_there: None,
+                        missing_blobs: 0,
+                        missing: Vec::new(),
+                    };
+                    self.terminal.say(&format!("@{} ({}) is here.", done.handle, done.did))?;
+                    return Ok(done);
+                }
                 Err(fault @ (Fault::WrongCode { .. } | Fault::NeedsCode { .. } | Fault::Directory { .. })) => {
                     self.terminal.say(&fault.to_string())?;
                     given.code = Some(self.ask_code(&plan.did).await?);

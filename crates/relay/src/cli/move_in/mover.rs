@@ -15,6 +15,9 @@ use crate::state::AppState;
 /// How often it is asked how far a step is.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
+/// How often it is tried to end a move that something else is ending, which is for ten minutes.
+const END_TRIES: u32 = 2000;
+
 /// Does the steps.
 pub(in super::super) struct Mover(pub(in super::super) Accounts);
 
@@ -46,8 +49,17 @@ impl Mover {
         self.step("/move-in/code", did.clone(), async |app, did| move_in::send_code(app, &did).await).await
     }
 
+    /// Ends the move. The server may be about that by itself, which is waited for.
     pub(super) async fn finish(&self, given: Finish) -> Told<Finished> {
-        self.step("/move-in/finish", given, async |app, given| move_in::finish(app, given).await).await
+        let mut tries = 1;
+        loop {
+            let finish = self.step("/move-in/finish", given.clone(), async |app, given| move_in::finish(app, given).await);
+            match finish.await? {
+                Err(Fault::Busy) if tries < END_TRIES => tokio::time::sleep(LOOK_EVERY).await,
+                done => return Ok(done),
+            }
+            tries += 1;
+        }
     }
 
     pub(super) async fn give_up(&self, did: &Did) -> Told<()> {

@@ -22,7 +22,11 @@ pub(super) async fn answer(app: &App, fields: &Fields) -> Result<(), MoveFault> 
                 new_password: Some(fields.get("new_password").to_owned()),
             };
             app.setup.copy_again();
-            app.setup.sign_in_to_move(sign_in).await
+            match app.setup.sign_in_to_move(sign_in).await {
+                // The page that is next asks for it.
+                Err(MoveFault::Move(Fault::NeedsFactor { .. })) => Ok(()),
+                done => done,
+            }
         }
         "copy" => {
             app.setup.copy_again();
