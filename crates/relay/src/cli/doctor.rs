@@ -3,6 +3,7 @@
 //! The exit codes are those of `relay verify`.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
@@ -14,8 +15,9 @@ use super::{CliError, ConfigSourceArgs};
 use crate::account::operator;
 use crate::clock::SystemClock;
 use crate::doctor::probe::{self, Known};
-use crate::doctor::{self, Facts, Finding, Inside, Outcome};
+use crate::doctor::{self, Facts, Finding, Inside, Mended, Outcome};
 use crate::mail::Mailer;
+use crate::service::{self, Installed, Scope};
 
 /// The arguments of `relay doctor`.
 #[derive(Debug, Clone, Default, Args)]
@@ -36,15 +38,10 @@ pub(super) async fn run(args: &DoctorArgs, env: Vec<(String, String)>) -> Result
     let mut facts = Box::pin(gather(args, env.clone())).await?;
     let mut out = std::io::stdout();
     if args.fix {
-        let fixed = doctor::fix(&facts).map_err(|err| CliError::Failed {
-            problem: format!("The permissions of the data folder cannot be changed: {err}."),
-            remedy: "Run this as the user of the server, or as root.".to_owned(),
-        })?;
-        if fixed > 0 {
+        let mended = Box::pin(doctor::fix(&facts)).await;
+        tell(args, &mended)?;
+        if !mended.is_empty() {
             facts = Box::pin(gather(args, env)).await?;
-        }
-        if !args.json {
-            writeln!(out, "Mended: the permissions of {fixed} files.")?;
         }
     }
     let findings = doctor::evaluate(&facts);
@@ -63,14 +60,40 @@ pub(super) async fn run(args: &DoctorArgs, env: Vec<(String, String)>) -> Result
     })
 }
 
+/// Says what was mended; what scripts read stays as it is without.
+fn tell(args: &DoctorArgs, mended: &[Mended]) -> std::io::Result<()> {
+    let mut out: Box<dyn std::io::Write> = if args.json { Box::new(std::io::stderr()) } else { Box::new(std::io::stdout()) };
+    for what in mended {
+        match what {
+            Ok(what) => writeln!(out, "Mended: {what}")?,
+            Err(what) => writeln!(out, "Not mended: {what}")?,
+        }
+    }
+    if mended.is_empty() { writeln!(out, "There is nothing that --fix mends.\n") } else { writeln!(out) }
+}
+
+/// Returns the service of the system that has this data folder, be it that of the machine or of whoever runs this.
+async fn service(env: Vec<(String, String)>, data_dir: PathBuf) -> Option<Installed> {
+    let look = move || {
+        let manager = super::service::manager().ok()?;
+        let own = super::service::scope(&env).ok();
+        let machine = Scope::System { user_exists: true };
+        let mut scopes: Vec<Scope> = own.into_iter().chain([machine]).collect();
+        scopes.dedup();
+        scopes.into_iter().find_map(|scope| service::find(manager, scope, &data_dir))
+    };
+    tokio::task::spawn_blocking(look).await.ok().flatten()
+}
+
 pub(super) async fn gather(args: &DoctorArgs, env: Vec<(String, String)>) -> Result<Facts, CliError> {
     let config = args.source.load(env.clone())?.config;
+    let service = service(env.clone(), std::path::absolute(&config.data.dir)?).await;
     let failed =
         |problem: String| CliError::Failed { problem, remedy: "Check the configuration: `relay config check`.".into() };
     let clock = Arc::new(SystemClock::default());
     let identity = crate::identity::open(&config, Arc::clone(&clock) as _).map_err(|err| failed(format!("{err}.")))?;
     let mail = Mailer::open(&config, Arc::clone(&clock) as _).map_err(|err| failed(format!("{err}.")))?;
-    let known = ask(args, env, config.data.dir.join("relay.sqlite").exists()).await;
+    let known = Known { service, ..ask(args, env, config.data.dir.join("relay.sqlite").exists()).await };
     Ok(Box::pin(probe::gather(&config, &identity, &mail, &clock, known)).await)
 }
 
@@ -85,7 +108,8 @@ async fn ask(args: &DoctorArgs, env: Vec<(String, String)>, has_data: bool) -> K
             let accounts = operator::list(&app).await.map_err(|err| err.describe());
             let milestones = crate::status::milestones(&app).await.unwrap_or_default();
             let room = crate::status::room_history(&app).await.unwrap_or_default();
-            Known { accounts, milestones, room, ..Known::default() }
+            let signing_keys = probe::signing_keys(&app).await.unwrap_or_default();
+            Known { accounts, milestones, room, signing_keys, ..Known::default() }
         }
         Ok(Accounts::There(server)) => {
             let accounts = server.call(Method::GET, "/accounts", None::<&()>).await.map_err(|err| err.to_string());
@@ -93,7 +117,8 @@ async fn ask(args: &DoctorArgs, env: Vec<(String, String)>, has_data: bool) -> K
             let inside: Option<Inside> = server.call(Method::GET, "/doctor", None::<&()>).await.ok();
             let milestones = inside.as_ref().map(|inside| inside.milestones.clone()).unwrap_or_default();
             let room = inside.as_ref().map(|inside| inside.room.clone()).unwrap_or_default();
-            Known { running: true, accounts, inside, milestones, room }
+            let signing_keys = inside.as_ref().map(|inside| inside.signing_keys.clone()).unwrap_or_default();
+            Known { running: true, accounts, inside, milestones, room, signing_keys, ..Known::default() }
         }
         Err(err) => Known { accounts: Err(err.to_string().trim_end_matches('.').to_owned()), ..Known::default() },
     }

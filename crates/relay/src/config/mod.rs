@@ -126,6 +126,8 @@ pub struct ConfigTexts {
     pub effective: String,
     /// Every secret that was given, so that it can be kept out of what leaves this machine.
     pub secrets: Vec<Secret>,
+    /// The files that secrets were read from.
+    pub secret_files: Vec<PathBuf>,
 }
 
 /// A configuration, and how it came about.
@@ -218,7 +220,7 @@ impl Config {
     }
 
     fn read(mut sources: Sources) -> Result<(Self, Vec<Effective>), ConfigErrors> {
-        sources.read_secret_files();
+        let secret_files = sources.read_secret_files();
         let secrets = sources.secrets();
         let mut reader = Reader::new(sources);
         let from = &mut reader;
@@ -245,7 +247,7 @@ impl Config {
             server,
             data,
             network,
-            texts: ConfigTexts { secrets, ..ConfigTexts::default() },
+            texts: ConfigTexts { secrets, secret_files, ..ConfigTexts::default() },
         };
         let effective = reader.finish().map_err(ConfigErrors::new)?;
         Ok((config, effective))

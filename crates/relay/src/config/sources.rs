@@ -244,7 +244,9 @@ impl Sources {
         texts.collect()
     }
 
-    pub(super) fn read_secret_files(&mut self) {
+    /// Puts the content in place of files that hold secrets, and returns those files.
+    pub(super) fn read_secret_files(&mut self) -> Vec<PathBuf> {
+        let mut read = Vec::new();
         for (path, raw) in &mut self.given {
             let Raw::FromFile(text) = raw else { continue };
             let file = match &text.origin {
@@ -260,6 +262,7 @@ impl Sources {
                 }
                 Ok(content) => {
                     *raw = Raw::One(Text { text: content, origin: text.origin.clone() });
+                    read.push(file);
                     continue;
                 }
                 Err(err) => Wrong::new(
@@ -276,6 +279,7 @@ impl Sources {
             });
         }
         self.given.retain(|_, raw| !matches!(raw, Raw::FromFile(_)));
+        read
     }
 }
 

@@ -16,10 +16,12 @@ use crate::account::{self, RotateSigningKey, RotatedSigningKey, ShownCode};
 use crate::backup::told::{self, InPlace};
 use crate::backup::{self, BackupReport, Backups, DrillReport};
 use crate::doctor::Inside;
+use crate::doctor::probe::signing_keys;
 use crate::error::XrpcError;
 use crate::repo::Rebuilt;
 use crate::state::AppState;
 use crate::status::{Health, Status};
+use crate::tasks::crawl::{self, Telling};
 use crate::verify::mend::{self, FetchBlob, RebuildRepo};
 
 /// Serves operators until `stop` is cancelled.
@@ -51,6 +53,7 @@ pub(crate) async fn serve(app: AppState, data_dir: &Path, stop: CancellationToke
         .route("/health", get(show_health))
         .route("/doctor", get(show_inside))
         .route("/update/accept", post(accept_update))
+        .route("/crawlers/tell", post(tell_crawlers))
         .route("/metrics", get(show_metrics))
         .route("/log", get(show_log))
         .route("/backup", get(backup_status).post(back_up))
@@ -127,11 +130,16 @@ async fn show_inside(State(app): State<AppState>) -> Result<Json<Inside>, XrpcEr
         milestones: crate::status::milestones(&app).await?,
         router: app.router.status(),
         room: crate::status::room_history(&app).await?,
+        signing_keys: signing_keys(&app).await?,
     }))
 }
 
 async fn accept_update(State(app): State<AppState>) -> Result<Json<()>, XrpcError> {
     app.probation.lift().map(Json).map_err(XrpcError::internal)
+}
+
+async fn tell_crawlers(State(app): State<AppState>) -> Result<Json<Vec<Telling>>, XrpcError> {
+    crawl::tell_all(&app).await.map(Json)
 }
 
 async fn show_metrics(State(app): State<AppState>) -> Result<Json<String>, XrpcError> {

@@ -68,6 +68,8 @@ pub(crate) struct Judgement {
     pub(crate) good: bool,
     /// One or two sentences; what is not good ends with what to do.
     pub(crate) text: String,
+    /// Whether it may come when it is told of this server once more.
+    pub(crate) telling_helps: bool,
 }
 
 impl Report {
@@ -79,15 +81,16 @@ impl Report {
     /// Says what the answer means.
     pub(crate) fn judge(&self) -> Judgement {
         let host = &self.crawler;
-        let good = |text: String| Judgement { good: true, text };
-        let bad = |text: String| Judgement { good: false, text };
+        let good = |text: String| Judgement { good: true, text, telling_helps: false };
+        let bad = |text: String| Judgement { good: false, text, telling_helps: false };
+        let away = |text: String| Judgement { good: false, text, telling_helps: true };
         let (status, seq, own_seq, unread, since) = match &self.answer {
             Answer::Failed(reason) => {
                 return bad(format!("{host} could not be asked how far it has read: {reason}. It is asked again."));
             }
             Answer::Unsupported => return good(format!("{host} does not tell how far it has read.")),
             Answer::Unknown => {
-                return bad(format!(
+                return away(format!(
                     "{host} does not know this server yet. It is told again when there is something new; look whether this \
                      server is reachable from outside."
                 ));
@@ -109,7 +112,7 @@ impl Report {
         }
         let Some(seq) = seq else {
             return match status {
-                Some(HostStatus::Offline) => bad(offline(host)),
+                Some(HostStatus::Offline) => away(offline(host)),
                 _ => good(format!("{host} knows this server, and does not tell how far it has read.")),
             };
         };
@@ -122,14 +125,14 @@ impl Report {
         }
         let behind_since = since.filter(|since| self.asked_at - since > Self::LAG_MILLIS);
         match (behind_since, status) {
-            (_, Some(HostStatus::Offline)) => bad(offline(host)),
+            (_, Some(HostStatus::Offline)) => away(offline(host)),
             (Some(since), _) => {
                 let events = match unread {
                     1 => "one event".to_owned(),
                     unread if unread >= Self::MAX_UNREAD => format!("more than {} events", Self::MAX_UNREAD),
                     unread => format!("{unread} events"),
                 };
-                bad(format!(
+                away(format!(
                     "{host} is behind by {events}, the first of them {} old. It may be catching up; if this grows, look whether \
                      subscribeRepos of this server is reachable from outside, through the proxy too.",
                     span(self.asked_at - since)

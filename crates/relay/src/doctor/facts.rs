@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::gateway::{Grant, RouterStatus};
 use crate::identity::address::is_global_unicast;
+use crate::service::Installed;
 use crate::status::CrawlerStatus;
 use crate::status::milestone::Outcome;
 use crate::telemetry::room::{Forecast, RoomHistory};
@@ -20,9 +21,13 @@ use crate::tls::CertificateStatus;
 pub(crate) struct Facts {
     pub(crate) setup: Setup,
     pub(crate) folder: Folder,
+    /// Files with secrets outside the data folder that any user of the machine can read.
+    pub(crate) secrets: Vec<OpenSecret>,
     /// How far this machine's clock is ahead of others', by their hosts.
     pub(crate) clocks: Vec<(String, i64)>,
     pub(crate) server: ServerFacts,
+    /// The service of the system that this server is.
+    pub(crate) service: Option<Installed>,
     pub(crate) addresses: Addresses,
     /// What is published in DNS; `None` where the server is for this machine alone.
     pub(crate) dns: Option<DnsFacts>,
@@ -78,6 +83,15 @@ pub(crate) struct Folder {
     pub(crate) uses: Vec<Use>,
 }
 
+/// A file with a secret that any user of the machine can read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OpenSecret {
+    pub(crate) path: PathBuf,
+    pub(crate) mode: u32,
+    /// Whether it belongs to the user of the data folder, who can read it whatever others may.
+    pub(crate) ours: bool,
+}
+
 /// Room that something takes on the disk of the data folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Use {
@@ -113,6 +127,10 @@ pub(crate) enum FolderState {
     Writable {
         /// Files that others than the owner may read, with their permissions; the folder itself is among them.
         open: Vec<(PathBuf, u32)>,
+        /// What belongs to another user than the folder does.
+        foreign: Vec<PathBuf>,
+        /// The user and the group that the folder belongs to, by number.
+        owner: (u32, u32),
         /// Free bytes for this user and the size of the file system.
         space: Option<(u64, u64)>,
         /// How long it took to make a small file durable, in microseconds.
@@ -276,6 +294,9 @@ pub(crate) struct Inside {
     /// How the room on the disk went.
     #[serde(default)]
     pub(crate) room: RoomHistory,
+    /// The keys that it signs with for the first accounts, as did:keys, by DID.
+    #[serde(default)]
+    pub(crate) signing_keys: BTreeMap<String, String>,
 }
 
 /// An account and what the world knows of it.
@@ -285,8 +306,19 @@ pub(crate) struct AccountFacts {
     pub(crate) handle: Handle,
     /// What the handle resolves to.
     pub(crate) resolved: Result<Did, String>,
-    /// The server and the handle in the DID document.
-    pub(crate) document: Result<(Option<String>, Option<Handle>), String>,
+    /// What the DID document says.
+    pub(crate) document: Result<Published, String>,
+    /// The key that the server signs with, as a did:key, where that is known.
+    pub(crate) signing_key: Option<String>,
+}
+
+/// What a DID document says.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Published {
+    pub(crate) server: Option<String>,
+    pub(crate) handle: Option<Handle>,
+    /// As a did:key.
+    pub(crate) signing_key: Option<String>,
 }
 
 /// Something that the server calls.

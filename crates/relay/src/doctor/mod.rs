@@ -14,12 +14,13 @@ mod said;
 pub(crate) use facts::Authorities;
 pub(crate) use facts::{Addresses, DnsFacts, Facts, Inside, ServerFacts, Setup};
 pub(crate) use finding::{Finding, Outcome};
-pub(crate) use fix::fix;
+pub(crate) use fix::{Mended, fix};
 
 /// Returns what the facts mean, one finding for each check, in order of dependency.
 pub(crate) fn evaluate(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     check::folder::evaluate(facts, &mut findings);
+    check::secrets::evaluate(facts, &mut findings);
     check::machine::evaluate(facts, &mut findings);
     check::clock::evaluate(facts, &mut findings);
     check::server::evaluate(facts, &mut findings);

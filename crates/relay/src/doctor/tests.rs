@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use super::facts::{
     AccountFacts, AcmeFacts, Addresses, Authorities, BackupFacts, CaaRecord, CertificateSeen, DnsFacts, Folder, FolderState,
-    Holder, Machine, MailFacts, Public, SenderFacts, ServerFacts, ServiceFacts, Setup, Sleep, Use,
+    Holder, Machine, MailFacts, OpenSecret, Public, Published, SenderFacts, ServerFacts, ServiceFacts, Setup, Sleep, Use,
 };
 use super::*;
+use crate::service::{Installed, Manager, Scope};
 use crate::status::CrawlerStatus;
 use crate::status::milestone::Outcome as Milestone;
 use crate::telemetry::room::{Forecast, RoomHistory};
@@ -32,12 +33,25 @@ fn well() -> Facts {
         },
         folder: Folder {
             path: "/var/lib/relay".into(),
-            state: FolderState::Writable { open: Vec::new(), space: Some((50 << 30, 100 << 30)), sync_micros: 900 },
+            state: FolderState::Writable {
+                open: Vec::new(),
+                foreign: Vec::new(),
+                owner: (998, 998),
+                space: Some((50 << 30, 100 << 30)),
+                sync_micros: 900,
+            },
             forecast: None,
             uses: Vec::new(),
         },
+        secrets: Vec::new(),
         clocks: vec![("plc.directory".into(), 300), ("api.example.com".into(), -200), ("odd.example.com".into(), 90_000)],
         server: ServerFacts::Answers,
+        service: Some(Installed {
+            manager: Manager::Systemd,
+            scope: Scope::System { user_exists: true },
+            runs: true,
+            enabled: true,
+        }),
         addresses: Addresses { v4: Some(own), v6: None },
         acme: Some(AcmeFacts {
             url: "https://ca.example/directory".into(),
@@ -68,7 +82,12 @@ fn well() -> Facts {
             did: did.clone(),
             handle: handle.clone(),
             resolved: Ok(did),
-            document: Ok((Some("https://pds.example.com".into()), Some(handle))),
+            document: Ok(Published {
+                server: Some("https://pds.example.com".into()),
+                handle: Some(handle),
+                signing_key: Some("did:key:zOurs".into()),
+            }),
+            signing_key: Some("did:key:zOurs".into()),
         }]),
         services: vec![ServiceFacts { id: "plc", name: "PLC directory", url: "https://plc.directory".into(), problem: None }],
         mail: MailFacts::Works {
@@ -89,7 +108,13 @@ fn well() -> Facts {
         },
         inside: Some(Inside {
             process_id: 7,
-            certificates: vec![CertificateStatus { name: "pds.example.com".into(), not_after: Some(60 * DAY), problem: None }],
+            certificates: vec![CertificateStatus {
+                name: "pds.example.com".into(),
+                not_after: Some(60 * DAY),
+                problem: None,
+                retry_at: None,
+                limited: false,
+            }],
             crawlers: vec![CrawlerStatus {
                 host: "relay.example".into(),
                 told_at: Some(0),
@@ -97,10 +122,12 @@ fn well() -> Facts {
                 error: None,
                 reading: Some("relay.example has read up to event 7, and so all but the newest.".into()),
                 follows: Some(true),
+                telling_helps: false,
             }],
             milestones: BTreeMap::new(),
             router: None,
             room: RoomHistory::default(),
+            signing_keys: BTreeMap::new(),
         }),
         release: Some(("0.1.0".into(), Ok("0.1.0".into()))),
         now_millis: 0,
@@ -147,6 +174,7 @@ fn a_server_that_is_well_has_nothing_to_do() {
             "clock",
             "clock.sync",
             "server",
+            "service",
             "ip.address",
             "dns.servers",
             "dns.host",
@@ -225,7 +253,7 @@ fn one_cause_is_one_error() {
         stopped(facts);
         let handle: common::Handle = "alice.example.org".parse().unwrap();
         let account = &mut facts.accounts.as_mut().unwrap()[0];
-        account.document = Ok((Some("https://pds.example.com".into()), Some(handle.clone())));
+        account.document.as_mut().unwrap().handle = Some(handle.clone());
         account.handle = handle;
     });
     assert!(text.contains("Error account.handle: The handle alice.example.org leads nowhere"), "its own domain: {text}");
@@ -247,6 +275,43 @@ fn one_cause_is_one_error() {
     });
     assert!(text.starts_with("Error tls.renewal") && errors(&text) == 1, "{text}");
     assert!(text.contains("Skipped tls.certificate: It is looked at once pds.example.com has a certificate."), "{text}");
+}
+
+/// What `--fix` does is what the findings say that it does.
+#[test]
+fn what_can_be_mended_is_said() {
+    let fixable = |change: fn(&mut Facts)| {
+        let mut facts = well();
+        change(&mut facts);
+        let found = evaluate(&facts).into_iter().filter(|finding| finding.fixable);
+        found.map(|finding| format!("{} {}", finding.id, finding.sentence)).collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(fixable(|_| {}), "");
+    let stop = |facts: &mut Facts| facts.server = ServerFacts::Stopped { address: "0.0.0.0:443".into() };
+    assert_eq!(fixable(stop), "", "its service runs, and may be about to listen");
+    assert_eq!(
+        fixable(|facts| {
+            facts.server = ServerFacts::Stopped { address: "0.0.0.0:443".into() };
+            facts.service.as_mut().unwrap().runs = false;
+        }),
+        "server The server does not run: its service is stopped."
+    );
+    assert_eq!(
+        fixable(|facts| facts.service.as_mut().unwrap().enabled = false),
+        "service The service does not start with the machine: after the next restart nobody gets to the server."
+    );
+    let behind = |facts: &mut Facts| {
+        let crawler = &mut facts.inside.as_mut().unwrap().crawlers[0];
+        (crawler.follows, crawler.telling_helps) = (Some(false), true);
+    };
+    assert!(fixable(behind).starts_with("crawler.reading"));
+    let banned = |facts: &mut Facts| facts.inside.as_mut().unwrap().crawlers[0].follows = Some(false);
+    assert_eq!(fixable(banned), "", "telling it again would not help");
+    let untold = |facts: &mut Facts| facts.inside.as_mut().unwrap().crawlers[0].error = Some("status 502".into());
+    assert_eq!(fixable(untold), "crawler.told relay.example could not be told that there is something new here: status 502.");
+    assert!(fixable(|facts| facts.backups.backup = None).starts_with("backup.age"));
+    let unattended = |facts: &mut Facts| (facts.backups.backup, facts.inside) = (None, None);
+    assert_eq!(fixable(unattended), "", "nobody is there to make one");
 }
 
 #[test]
@@ -312,6 +377,22 @@ fn the_disk() {
         ),
         "{text}"
     );
+    let foreign = |of: (u32, u32)| {
+        changed(|facts| {
+            let FolderState::Writable { foreign, owner, .. } = &mut facts.folder.state else { unreachable!() };
+            (*foreign, *owner) = (vec![PathBuf::from("/var/lib/relay/blobs")], of);
+        })
+    };
+    let text = foreign((998, 997));
+    assert!(text.starts_with("Error disk.owner: 1 files of the data folder belong to another user"), "{text}");
+    assert!(text.contains("or `sudo chown -R 998:997 /var/lib/relay`."), "{text}");
+    assert!(foreign((0, 0)).starts_with("Warning disk.owner"), "a folder of root's says nothing of who the server is");
+    let secret = |ours: bool| {
+        changed(|facts| facts.secrets = vec![OpenSecret { path: "/etc/relay/mail".into(), mode: 0o100_644, ours }])
+    };
+    let text = secret(true);
+    assert!(text.starts_with("Error secrets.perm: Every user of this machine can read /etc/relay/mail (mode 0644)"), "{text}");
+    assert!(text.contains("--fix") && !secret(false).contains("--fix"), "the server may read it only because all may");
     assert!(changed(|facts| facts.folder.state = FolderState::Absent).starts_with("Notice disk.perm"));
     let text = changed(|facts| facts.folder.state = FolderState::Unwritable("Read-only file system (os error 30)".into()));
     assert!(text.starts_with("Error disk.perm: Nothing can be written to the data folder /var/lib/relay: Read-only"), "{text}");
@@ -474,16 +555,24 @@ fn processes_accounts_services_and_mail() {
     let text = changed(|facts| {
         facts.server = ServerFacts::Occupied { address: "0.0.0.0:443".into(), by: Some("nginx (process 12)".into()) };
     });
-    assert!(text.starts_with("Error server: 0.0.0.0:443 is taken by nginx (process 12)."), "{text}");
+    assert!(
+        text.starts_with("Error server: 0.0.0.0:443 is taken by nginx (process 12).\n  Stop that program, or let it pass"),
+        "{text}"
+    );
     assert!(changed(|facts| facts.server = ServerFacts::Stopped { address: "x".into() }).starts_with("Error server"));
 
     let account = |change: fn(&mut AccountFacts)| changed(|facts| change(&mut facts.accounts.as_mut().unwrap()[0]));
     let text = account(|account| account.resolved = Err("there is no such DNS record".into()));
     assert!(text.starts_with("Error account.handle: The handle alice.pds.example.com leads nowhere"), "{text}");
-    let text = account(|account| account.document = Ok((Some("https://other.example".into()), None)));
+    let text = account(|account| account.document.as_mut().unwrap().server = Some("https://other.example".into()));
     assert!(text.contains("says that the account is at https://other.example."), "{text}");
-    let text = account(|account| account.document = Ok((Some("https://pds.example.com".into()), "bob.example".parse().ok())));
+    let text = account(|account| account.document.as_mut().unwrap().handle = "bob.example".parse().ok());
     assert!(text.starts_with("Warning account.did: The document of did:plc:"), "{text}");
+    // An older backup was restored, from before the key was changed.
+    let text = account(|account| account.document.as_mut().unwrap().signing_key = Some("did:key:zTheirs".into()));
+    assert!(text.contains("has another signing key than this server, so nobody believes what is posted."), "{text}");
+    assert!(text.contains("`relay rotate signing-key did:plc:ewvi7nxzyoun6zhxrhs64oiz`"), "{text}");
+    assert_eq!(account(|account| account.signing_key = None), "", "what is not known is not compared");
     assert!(changed(|facts| facts.accounts = Ok(Vec::new())).starts_with("Notice account.did: There is no account yet."));
 
     let text = changed(|facts| facts.services[0].problem = Some("it cannot be reached".into()));
@@ -598,6 +687,17 @@ fn what_the_server_itself_knows() {
         ),
         "{text}"
     );
+    let limited = |retry_at: Option<i64>, limited: bool| {
+        changed(|facts| {
+            let certificate = &mut facts.inside.as_mut().unwrap().certificates[0];
+            certificate.problem = Some("the certificate authority gives no more certificates for now: too many".into());
+            (certificate.retry_at, certificate.limited) = (retry_at, limited);
+        })
+    };
+    let text = limited(Some(3 * DAY + 14 * 60 * 60 * 1000), true);
+    assert!(text.ends_with("There is nothing to mend: the server tries again on 1970-01-04 14:00 UTC.\n"), "{text}");
+    assert!(limited(None, true).ends_with("There is nothing to mend: the server tries again by itself.\n"));
+    assert!(limited(Some(DAY), false).contains("by itself, on 1970-01-02 00:00 UTC. What the authority says"));
     assert!(with(None).starts_with("Error tls.renewal: There is no certificate for pds.example.com: The authority"));
     assert!(with(Some(-DAY)).starts_with("Error tls.renewal"));
     let text = changed(|facts| {

@@ -9,7 +9,7 @@ const LABEL: &str = "org.ezpds.relay";
 /// A user of macOS for servers, who has nothing else.
 const USER: &str = "_www";
 
-fn job_path(scope: &Scope) -> PathBuf {
+pub(super) fn job_path(scope: &Scope) -> PathBuf {
     let file = format!("{LABEL}.plist");
     match scope {
         Scope::System { .. } => PathBuf::from("/Library/LaunchDaemons").join(file),
@@ -129,6 +129,6 @@ pub(super) fn job(service: &Service) -> String {
     )
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

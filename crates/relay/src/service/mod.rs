@@ -5,12 +5,14 @@
 
 mod launchd;
 mod plan;
+mod state;
 mod systemd;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub(crate) use plan::{Plan, Step, StepError, ask};
+pub(crate) use state::{Installed, find};
 
 /// What runs services here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

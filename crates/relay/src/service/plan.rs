@@ -71,6 +71,18 @@ impl Step {
             }
         }
     }
+
+    /// Does it, with nothing on this process's terminal.
+    pub(crate) fn carry_out_silently(&self) -> Result<(), StepError> {
+        match self {
+            Self::Run(command) => ask(command).map(drop),
+            Self::Try(command) => {
+                drop(ask(command));
+                Ok(())
+            }
+            Self::Write { .. } | Self::Remove(_) => self.carry_out(),
+        }
+    }
 }
 
 /// Runs a command and returns what it says.

@@ -94,6 +94,9 @@ pub(crate) struct CrawlerStatus {
     pub(crate) reading: Option<String>,
     /// Whether there is nothing to do about that.
     pub(crate) follows: Option<bool>,
+    /// Whether it may come when it is told once more.
+    #[serde(default)]
+    pub(crate) telling_helps: bool,
 }
 
 /// The data folder and its disk.
@@ -186,6 +189,7 @@ pub(crate) async fn crawlers(app: &App) -> Result<Vec<CrawlerStatus>, XrpcError>
             failures: told.failures,
             error: told.error,
             follows: reading.as_ref().map(|reading| reading.good),
+            telling_helps: reading.as_ref().is_some_and(|reading| reading.telling_helps),
             reading: reading.map(|reading| reading.text),
         }
     });

@@ -184,6 +184,7 @@ mod tests {
                 error: None,
                 reading: Some("bsky.network has read everything.".into()),
                 follows: Some(true),
+                telling_helps: false,
             }],
             disk: DiskStatus {
                 free_bytes: Some(1 << 30),

@@ -6,12 +6,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use common::Clock as _;
-use serde::Serialize;
+use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
 use tokio_util::task::TaskTracker;
 use url::Url;
 
 use crate::config::{CrawlPace, ServiceUrl};
 use crate::crawlers;
+use crate::error::XrpcError;
 use crate::identity::fetch::FetchError;
 use crate::notice::Topic;
 use crate::state::AppState;
@@ -97,6 +99,34 @@ pub(crate) fn tell_now(app: &AppState) {
             }
         });
     }
+}
+
+/// What came of telling a crawler when the operator asked for it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Telling {
+    pub(crate) host: String,
+    /// Why it was not told.
+    pub(crate) problem: Option<String>,
+}
+
+/// Tells all crawlers of this server now, and asks them how far they have read.
+pub(crate) async fn tell_all(app: &AppState) -> Result<Vec<Telling>, XrpcError> {
+    let Some(own_name) = crawlers::own_name(&app.config) else { return Ok(Vec::new()) };
+    let told = join_all(app.config.services.crawlers.iter().map(async |crawler| {
+        let host = crawler.host().to_owned();
+        let problem = match request_crawl(app, crawler, &own_name).await {
+            Ok(()) => {
+                app.crawlers.note(&host, Ok(app.clock.millis()));
+                app.notices.well(&Topic::Crawler(host.clone()));
+                None
+            }
+            Err(err) => Some(err.to_string()),
+        };
+        Telling { host, problem }
+    }));
+    let told = told.await;
+    crawlers::ask_all(app.clone()).await?;
+    Ok(told)
 }
 
 async fn keep_told(app: &AppState, crawler: &ServiceUrl, own_name: &str) {

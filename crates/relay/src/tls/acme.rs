@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use common::Datetime;
 use http_body_util::{BodyExt as _, Full};
 use instant_acme::{
     Account, AccountCredentials, AuthorizationHandle, AuthorizationStatus, BodyWrapper, BytesResponse, CertificateIdentifier,
@@ -66,8 +67,8 @@ pub(crate) enum OrderError {
     Capped { limit: u64, span: &'static str, setting: &'static str, until: i64 },
     #[error("the certificate authority at {host} cannot be reached: {cause}")]
     Unreachable { host: String, cause: String },
-    #[error("the certificate authority gives no more certificates for now: {0}")]
-    RateLimited(String),
+    #[error("the certificate authority gives no more certificates for now: {detail}")]
+    RateLimited { detail: String, until: Option<i64> },
     #[error("the certificate authority could not see that {name} is here: {detail}. {}", .proof.remedy())]
     NotSeen { name: String, proof: Proof, detail: String },
     #[error("the certificate authority offers no way to prove {name} that this server is set up for")]
@@ -295,7 +296,10 @@ impl Acme {
         };
         let host = self.config.directory.host_str().unwrap_or_default().to_owned();
         match err {
-            Error::Api(problem) if is(&problem, "rateLimited") => OrderError::RateLimited(text_of(&problem)),
+            Error::Api(problem) if is(&problem, "rateLimited") => {
+                let detail = text_of(&problem);
+                OrderError::RateLimited { until: retry_after(&detail), detail }
+            }
             Error::Api(problem) => OrderError::Refused(text_of(&problem)),
             Error::Timeout(_) => OrderError::TimedOut,
             Error::Other(err) => OrderError::Unreachable { host, cause: err.to_string() },
@@ -348,6 +352,13 @@ fn text_of(problem: &instant_acme::Problem) -> String {
     problem.detail.as_deref().unwrap_or("it does not say why").trim_end_matches('.').chars().take(400).collect()
 }
 
+/// Reads when orders are taken again, in milliseconds since 1970, as Let's Encrypt says it: "retry after 2026-11-24 14:00:00 UTC".
+fn retry_after(detail: &str) -> Option<i64> {
+    let (_, rest) = detail.split_once("retry after ")?;
+    let time = rest.get(..19)?.replace(' ', "T");
+    format!("{time}Z").parse::<Datetime>().ok().map(|time| time.millis())
+}
+
 fn is(problem: &instant_acme::Problem, kind: &str) -> bool {
     problem.r#type.as_deref().and_then(|urn| urn.strip_prefix("urn:ietf:params:acme:error:")) == Some(kind)
 }
@@ -395,5 +406,20 @@ impl Issued {
     /// Returns the key as handshakes want it.
     pub(super) fn private_key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.key.to_vec()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_limit_is_read() {
+        let told = "too many certificates (5) already issued for this exact set of identifiers in the last 168h0m0s, retry after \
+                    2026-11-24 14:00:00 UTC: see https://letsencrypt.org/docs/rate-limits/";
+        assert_eq!(retry_after(told), Some(1_795_528_800_000));
+        assert_eq!(retry_after("too many certificates, retry after some time"), None);
+        assert_eq!(retry_after("retry after 2026"), None);
+        assert_eq!(retry_after("too many certificates"), None);
     }
 }

@@ -47,6 +47,12 @@ pub struct CertificateStatus {
     pub not_after: Option<i64>,
     /// Why the last order failed, as sentences; `None` when it did not.
     pub problem: Option<String>,
+    /// When the next order is made, in milliseconds since 1970, where the last one failed.
+    #[serde(default)]
+    pub retry_at: Option<i64>,
+    /// Whether the authority, or this server's own bound, gives no more for now, so that there is nothing to mend.
+    #[serde(default)]
+    pub limited: bool,
 }
 
 /// The certificates of the server.

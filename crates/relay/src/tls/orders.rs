@@ -39,6 +39,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(6 * 3600);
 const ASKED_AT_ONCE: usize = 16;
 /// An authority that says that it gives no more is left alone for so long at least.
 const RATE_LIMITED: Duration = Duration::from_secs(3600);
+/// And no longer than its longest limit, whatever it says.
+const LONGEST_LIMIT: Duration = Duration::from_secs(7 * 24 * 3600);
 const HOUR_MILLIS: i64 = 3_600_000;
 const WEEK_MILLIS: i64 = 7 * 24 * HOUR_MILLIS;
 
@@ -79,6 +81,8 @@ struct Name {
     /// No order before; milliseconds since 1970.
     retry_at: i64,
     problem: Option<String>,
+    /// Whether that is a limit, which ends by itself.
+    limited: bool,
     /// When the certificate is to be renewed.
     renew_at: Option<i64>,
     /// When the authority is asked next about that.
@@ -296,7 +300,11 @@ impl Orders {
             known.failures = known.failures.saturating_add(1);
             let wait = match err {
                 OrderError::Capped { until, .. } => Duration::from_millis(u64::try_from(until - now).unwrap_or(0)),
-                OrderError::RateLimited(_) => renewal::backoff(known.failures).max(RATE_LIMITED),
+                OrderError::RateLimited { until, .. } => {
+                    let said = until.and_then(|until| u64::try_from(until - now).ok()).map(Duration::from_millis);
+                    let least = renewal::backoff(known.failures).max(RATE_LIMITED);
+                    said.map_or(least, |said| said.clamp(least, LONGEST_LIMIT.max(least)))
+                }
                 OrderError::Unreachable { .. }
                 | OrderError::NotSeen { .. }
                 | OrderError::NoProof { .. }
@@ -311,6 +319,7 @@ impl Orders {
             };
             known.retry_at = now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
             known.problem = Some(err.to_string());
+            known.limited = matches!(err, OrderError::RateLimited { .. } | OrderError::Capped { .. });
             wait.as_secs()
         };
         match left {
@@ -484,7 +493,13 @@ impl Orders {
         let mut all: Vec<CertificateStatus> = self
             .names()
             .iter()
-            .map(|(name, known)| CertificateStatus { name: name.clone(), not_after: None, problem: known.problem.clone() })
+            .map(|(name, known)| CertificateStatus {
+                name: name.clone(),
+                not_after: None,
+                problem: known.problem.clone(),
+                retry_at: known.problem.is_some().then_some(known.retry_at),
+                limited: known.problem.is_some() && known.limited,
+            })
             .collect();
         for (name, certificate) in self.certificates.list() {
             if let Some(status) = all.iter_mut().find(|status| status.name == name) {

@@ -22,6 +22,7 @@ mod crawlers;
 mod discretion;
 mod disk;
 mod doctor;
+mod doctor_fix;
 mod email;
 mod faults;
 mod firehose;

@@ -1,6 +1,6 @@
 //! `account.handle`, `account.did`: whether the world finds the accounts here.
 
-use crate::doctor::facts::{AccountFacts, Facts};
+use crate::doctor::facts::{AccountFacts, Facts, Published};
 use crate::doctor::failed;
 use crate::doctor::finding::Finding;
 use crate::doctor::said::said;
@@ -85,8 +85,22 @@ fn did(facts: &Facts, account: &AccountFacts) -> Option<Finding> {
             said!("account.document", "The document of {did} cannot be had: {reason}.", did, reason),
             said!("account.document.do", "For did:plc the PLC directory has to answer; for did:web, the account's own host."),
         )),
-        Ok((Some(endpoint), _)) if endpoint.trim_end_matches('/') == own => match &account.document {
-            Ok((_, Some(handle))) if *handle != account.handle => Some(Finding::warning(
+        Ok(Published { server: Some(server), handle, signing_key }) if server.trim_end_matches('/') == own => match handle {
+            _ if account.signing_key.as_ref().is_some_and(|own| signing_key.as_ref() != Some(own)) => Some(Finding::error(
+                ID,
+                said!(
+                    "account.key_differs",
+                    "The document of {did} ({handle}) has another signing key than this server, so nobody believes what is posted.",
+                    did,
+                    handle = account.handle
+                ),
+                said!(
+                    "account.key_differs.do",
+                    "`relay rotate signing-key {did}` publishes a key of this server. If an older backup was restored, that is what is missing.",
+                    did
+                ),
+            )),
+            Some(handle) if *handle != account.handle => Some(Finding::warning(
                 ID,
                 said!(
                     "account.names_differ",
@@ -97,11 +111,11 @@ fn did(facts: &Facts, account: &AccountFacts) -> Option<Finding> {
                 ),
                 said!("account.names_differ.do", "Set the handle again in the app, so that both say the same."),
             )),
-            _ => None,
+            Some(_) | None => None,
         },
-        Ok((endpoint, _)) => Some(Finding::error(
+        Ok(Published { server, .. }) => Some(Finding::error(
             ID,
-            match endpoint {
+            match server {
                 Some(place) => said!(
                     "account.elsewhere",
                     "The document of {did} ({handle}) says that the account is at {place}.",

@@ -1,7 +1,7 @@
 //! `backup.age`, `backup.drill`: whether the data could be had again.
 
 use crate::doctor::facts::{BackupFacts, Facts};
-use crate::doctor::finding::Finding;
+use crate::doctor::finding::{Finding, Outcome as Severity};
 use crate::doctor::said::{Said, said};
 use crate::status::milestone::Outcome;
 
@@ -22,7 +22,10 @@ pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
         return;
     };
     let every = i64::try_from(every.as_millis()).unwrap_or(i64::MAX);
-    findings.push(judge(&BACKUP, backup.as_ref(), every, facts.now_millis));
+    let finding = judge(&BACKUP, backup.as_ref(), every, facts.now_millis);
+    // A server that runs can make one.
+    let can_be_made = finding.outcome != Severity::Good && facts.inside.is_some();
+    findings.push(if can_be_made { finding.fixable() } else { finding });
     // Without a backup there is nothing to try.
     if backup.as_ref().is_some_and(|backup| backup.last_success_at.is_some()) {
         findings.push(judge(&DRILL, drill.as_ref(), every, facts.now_millis));

@@ -64,8 +64,9 @@ pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
                 .then(smaller(&facts.folder.uses)),
             ));
         }
-        FolderState::Writable { open, space, sync_micros } => {
+        FolderState::Writable { open, foreign, owner, space, sync_micros } => {
             findings.push(permissions(&path.to_string(), open));
+            findings.extend(ownership(&path.to_string(), foreign, *owner));
             findings.push(free_space(*space, &facts.folder));
             findings.push(sync(*sync_micros));
         }
@@ -89,6 +90,26 @@ fn permissions(path: &str, open: &[(std::path::PathBuf, u32)]) -> Finding {
     };
     Finding::error("disk.perm", sentence, said!("folder.open.do", "Run `relay doctor --fix`, or `chmod -R go= {path}`.", path))
         .fixable()
+}
+
+fn ownership(path: &str, foreign: &[std::path::PathBuf], (uid, gid): (u32, u32)) -> Option<Finding> {
+    let (first, count) = (foreign.first()?.display(), foreign.len());
+    let sentence = said!(
+        "folder.foreign",
+        "{count} files of the data folder belong to another user than the folder does, {first} among them, so the server may not get at them.",
+        first,
+        count
+    );
+    // Whose it should be is plain only where somebody made the folder the server's.
+    Some(if uid == 0 {
+        let remedy =
+            said!("folder.foreign_root.do", "Give all of it to the user of the server: `sudo chown -R USER {path}`.", path);
+        Finding::warning("disk.owner", sentence, remedy)
+    } else {
+        let remedy =
+            said!("folder.foreign.do", "Run `sudo relay doctor --fix`, or `sudo chown -R {uid}:{gid} {path}`.", uid, gid, path);
+        Finding::error("disk.owner", sentence, remedy).fixable()
+    })
 }
 
 /// Whether there is, or soon will be, too little room, so that it is worth looking at what takes it.

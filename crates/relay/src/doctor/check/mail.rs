@@ -45,7 +45,7 @@ pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
                         missing = if *spf { "DMARC" } else { "SPF" }
                     )
                 },
-                said!("mail.sender.do", "Your mail provider says which rows to write at your DNS provider; most often `{domain}. TXT \"v=spf1 include:... -all\"` \
+                said!("mail.sender.do", "Your mail provider says which rows to write at your DNS provider, that of DKIM too, whose name nobody else knows; most often `{domain}. TXT \"v=spf1 include:... -all\"` \
                      and `_dmarc.{domain}. TXT \"v=DMARC1; p=quarantine\"`.", domain),
             )
         });

@@ -14,5 +14,6 @@ pub(super) mod public;
 pub(super) mod release;
 pub(super) mod renewal;
 pub(super) mod router;
+pub(super) mod secrets;
 pub(super) mod server;
 pub(super) mod services;

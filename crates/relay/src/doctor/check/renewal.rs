@@ -1,5 +1,7 @@
 //! `tls.renewal`: the certificates that the server orders.
 
+use common::Datetime;
+
 use crate::doctor::facts::Facts;
 use crate::doctor::failed;
 use crate::doctor::finding::Finding;
@@ -24,10 +26,22 @@ pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
     for certificate in &inside.certificates {
         let Some(problem) = certificate.problem.as_deref() else { continue };
         let problem = problem.trim_end_matches('.');
-        let remedy = said!(
-            "renewal.do",
-            "The server tries again by itself. What the authority says is most often about DNS or ports 80 and 443."
-        );
+        let at = certificate.retry_at.filter(|at| *at > facts.now_millis).map(shown);
+        let remedy = match (certificate.limited, at) {
+            (true, Some(at)) => {
+                said!("renewal.limited_until.do", "There is nothing to mend: the server tries again on {at}.", at)
+            }
+            (true, None) => said!("renewal.limited.do", "There is nothing to mend: the server tries again by itself."),
+            (false, Some(at)) => said!(
+                "renewal.at.do",
+                "The server tries again by itself, on {at}. What the authority says is most often about DNS or ports 80 and 443.",
+                at
+            ),
+            (false, None) => said!(
+                "renewal.do",
+                "The server tries again by itself. What the authority says is most often about DNS or ports 80 and 443."
+            ),
+        };
         findings.push(match certificate.not_after.map(|end| (end - facts.now_millis).div_euclid(DAY_MILLIS)) {
             Some(days) if days >= 0 => Finding::warning(
                 ID,
@@ -57,4 +71,10 @@ pub(in crate::doctor) fn evaluate(facts: &Facts, findings: &mut Vec<Finding>) {
             said!("renewal.good", "The {count} certificates that the server orders are current.", count),
         ));
     }
+}
+
+/// Writes a moment to the minute: `2026-11-24 14:00 UTC`.
+fn shown(millis: i64) -> String {
+    let text = Datetime::from_millis(millis);
+    format!("{} UTC", text.as_str()[..16].replace('T', " "))
 }

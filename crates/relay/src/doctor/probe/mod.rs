@@ -9,6 +9,7 @@ mod machine;
 mod mail;
 mod owner;
 mod public;
+mod secrets;
 pub(crate) mod server;
 mod services;
 mod uses;
@@ -18,12 +19,14 @@ use std::time::Duration;
 
 use common::Clock;
 
+pub(crate) use self::accounts::signing_keys;
 use super::facts::{BackupFacts, Facts, Inside, Setup};
 use crate::account::operator::AccountSummary;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::identity::Identity;
 use crate::mail::Mailer;
+use crate::service::Installed;
 use crate::status::milestone::{Milestone, Outcome};
 use crate::telemetry::room::RoomHistory;
 use crate::update;
@@ -42,6 +45,10 @@ pub(crate) struct Known {
     pub(crate) milestones: BTreeMap<String, Outcome>,
     /// How the room on the disk went.
     pub(crate) room: RoomHistory,
+    /// The keys that the server signs with for the first accounts, by DID.
+    pub(crate) signing_keys: BTreeMap<String, String>,
+    /// The service of the system that the server is.
+    pub(crate) service: Option<Installed>,
 }
 
 impl Default for Known {
@@ -52,6 +59,8 @@ impl Default for Known {
             inside: None,
             milestones: BTreeMap::new(),
             room: RoomHistory::default(),
+            signing_keys: BTreeMap::new(),
+            service: None,
         }
     }
 }
@@ -66,12 +75,12 @@ pub(crate) async fn gather(config: &Config, identity: &Identity, mail: &Mailer, 
         handle_domains: config.identity.handle_domains.iter().map(ToString::to_string).collect(),
     };
     let folder = folder::look(config, &known.room, clock.millis()).await;
-    let server = server::look(&config.server, known.running).await;
+    let server = server::look(config, known.running).await;
     let (dns, acme, public, accounts, (services, clocks), mail) = tokio::join!(
         async { if setup.local { None } else { Some(dns::look(&setup, config).await) } },
         async { if setup.local { None } else { dns::look_at_acme(&setup, config, identity).await } },
         public::look(config),
-        accounts::look(identity, known.accounts),
+        accounts::look(identity, known.accounts, &known.signing_keys),
         services::look(config, identity, clock),
         mail::look(config, mail, &setup),
     );
@@ -93,8 +102,10 @@ pub(crate) async fn gather(config: &Config, identity: &Identity, mail: &Mailer, 
     Facts {
         setup,
         folder,
+        secrets: secrets::look(config),
         clocks,
         server,
+        service: known.service,
         addresses,
         dns,
         acme,

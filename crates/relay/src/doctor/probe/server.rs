@@ -3,15 +3,21 @@
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 
-use crate::config;
+use crate::config::Config;
 use crate::doctor::facts::ServerFacts;
 
-pub(super) async fn look(server: &config::Server, running: bool) -> ServerFacts {
-    let bind = *server.bind.first().expect("a server without an address to listen on is refused");
+pub(super) async fn look(config: &Config, running: bool) -> ServerFacts {
     if running {
         return ServerFacts::Answers;
     }
-    tokio::task::spawn_blocking(move || free(bind)).await.unwrap_or_else(|err| refused(bind, &err.to_string()))
+    let addresses = config.addresses();
+    let first = *addresses.first().expect("a server without an address to listen on is refused");
+    let look = move || {
+        let mut all = addresses.into_iter().map(free);
+        all.find(|facts| !matches!(facts, ServerFacts::Stopped { .. }))
+            .unwrap_or_else(|| ServerFacts::Stopped { address: first.to_string() })
+    };
+    tokio::task::spawn_blocking(look).await.unwrap_or_else(|err| refused(first, &err.to_string()))
 }
 
 /// Looks whether a server could have the address.

@@ -27,6 +27,19 @@ pub(crate) const TEXTS: DoctorTexts = DoctorTexts::of(&[
         "Andere Benutzer dieses Rechners kommen an {first} heran (Modus {mode}) und an {more} weitere Dateien des Datenordners.",
     ),
     ("folder.open.do", "Starte `relay doctor --fix` oder `chmod -R go= {path}`."),
+    (
+        "folder.foreign",
+        "{count} Dateien des Datenordners gehören einem anderen Benutzer als der Ordner, darunter {first}; der Server kommt vielleicht \
+         nicht an sie heran.",
+    ),
+    ("folder.foreign.do", "Starte `sudo relay doctor --fix` oder `sudo chown -R {uid}:{gid} {path}`."),
+    ("folder.foreign_root.do", "Gib alles dem Benutzer des Servers: `sudo chown -R USER {path}`."),
+    ("secrets.open", "Jeder Benutzer dieses Rechners kann {file} lesen (Modus {mode}); darin steht ein Geheimnis."),
+    ("secrets.open.do", "Starte `relay doctor --fix` oder `chmod o= {file}`."),
+    (
+        "secrets.foreign.do",
+        "Lass nur den Benutzer des Servers sie lesen: `sudo chown USER {file}`, dann `sudo chmod 600 {file}`.",
+    ),
     ("disk.unknown", "Das System sagt nicht, wie viel Platz noch ist."),
     ("disk.free", "Auf der Platte sind {free} von {total} frei."),
     (
@@ -106,6 +119,16 @@ pub(crate) const TEXTS: DoctorTexts = DoctorTexts::of(&[
     ("server.taken_by", "{address} hat {by}."),
     ("server.taken", "{address} hat ein anderes Programm."),
     ("server.taken.do", "Beende das Programm, oder wähle eine andere Adresse in server.bind."),
+    (
+        "server.taken_web.do",
+        "Beende das Programm, oder lass es Anfragen weiterreichen: Setze tls.mode auf proxy; was dort zu schreiben ist, steht in \
+         docs/PROXIES.md.",
+    ),
+    ("server.service_stopped", "Der Server läuft nicht: Sein Dienst ist angehalten."),
+    ("server.service_stopped.do", "`relay doctor --fix` startet ihn. `relay service logs` sagt, warum er geendet hat."),
+    ("service.enabled", "Der Server ist ein Dienst, der mit dem Rechner startet."),
+    ("service.disabled", "Der Dienst startet nicht mit dem Rechner: Nach dem nächsten Neustart kommt niemand mehr zum Server."),
+    ("service.disabled.do", "Starte `relay doctor --fix` oder `systemctl enable relay`."),
     ("server.refused", "Der Server bekommt {address} nicht: {reason}."),
     (
         "server.refused.do",
@@ -250,6 +273,13 @@ pub(crate) const TEXTS: DoctorTexts = DoctorTexts::of(&[
         "Der Server versucht es von selbst wieder. Was die Zertifizierungsstelle sagt, betrifft meist das DNS oder die Ports 80 und \
          443.",
     ),
+    (
+        "renewal.at.do",
+        "Der Server versucht es von selbst wieder, am {at}. Was die Zertifizierungsstelle sagt, betrifft meist das DNS oder die Ports 80 \
+         und 443.",
+    ),
+    ("renewal.limited.do", "Hier ist nichts zu beheben: Der Server versucht es von selbst wieder."),
+    ("renewal.limited_until.do", "Hier ist nichts zu beheben: Der Server versucht es am {at} wieder."),
     ("renewal.good", "Die {count} Zertifikate, die der Server bestellt, sind aktuell."),
     ("health.good", "Der Server antwortet unter {url}."),
     ("health.other", "Unter {url} antwortet ein anderer Server, {service}; dieser ist {own}."),
@@ -298,6 +328,16 @@ pub(crate) const TEXTS: DoctorTexts = DoctorTexts::of(&[
     ("account.document.do", "Bei did:plc muss das PLC-Verzeichnis antworten, bei did:web der eigene Host des Kontos."),
     ("account.names_differ", "Im Dokument von {did} steht das Handle {handle}, auf diesem Server {here}."),
     ("account.names_differ.do", "Setze das Handle noch einmal in der App, damit beide dasselbe sagen."),
+    (
+        "account.key_differs",
+        "Im Dokument von {did} ({handle}) steht ein anderer Signaturschlüssel als auf diesem Server; darum glaubt niemand, was geschrieben \
+         wird.",
+    ),
+    (
+        "account.key_differs.do",
+        "`relay rotate signing-key {did}` veröffentlicht einen Schlüssel dieses Servers. Wurde eine ältere Sicherung wiederhergestellt, ist \
+         das, was fehlt.",
+    ),
     ("account.elsewhere", "Das Dokument von {did} ({handle}) sagt, das Konto sei bei {place}."),
     ("account.nowhere", "Das Dokument von {did} ({handle}) nennt keinen Server."),
     (
@@ -326,6 +366,9 @@ pub(crate) const TEXTS: DoctorTexts = DoctorTexts::of(&[
         "service.silent.do",
         "Prüfe, ob dieser Rechner hinaus ins Netz kommt (Firewall, DNS); wenn ja, liegt es am anderen Ende und geht vorüber.",
     ),
+    ("crawler.untold", "{host} ließ sich nicht sagen, dass es hier Neues gibt: {error}."),
+    ("crawler.untold.do", "Es wird von selbst wieder versucht, und sofort mit `relay doctor --fix`."),
+    ("crawler.tell.do", "`relay doctor --fix` sagt ihm sofort, dass es hier etwas zu holen gibt."),
     ("mail.none", "Es ist kein Mailserver eingerichtet; also bekommt niemand Codes per Mail."),
     ("mail.none.do", "`relay code show ACCOUNT` zeigt sie. Um Mail zu senden, setze mail.host und mail.from."),
     ("mail.works", "Der Mailserver {host} nimmt unsere Anmeldung an."),
@@ -340,7 +383,7 @@ pub(crate) const TEXTS: DoctorTexts = DoctorTexts::of(&[
     ("mail.sender_half", "{domain} hat keine {missing}-Zeile; viele Anbieter halten ihre Mail darum für Spam."),
     (
         "mail.sender.do",
-        "Dein Mailanbieter sagt, welche Zeilen du beim DNS-Anbieter einträgst; meist `{domain}. TXT \"v=spf1 include:... -all\"` und \
+        "Dein Mailanbieter sagt, welche Zeilen du beim DNS-Anbieter einträgst, auch die von DKIM, deren Namen nur er kennt; meist `{domain}. TXT \"v=spf1 include:... -all\"` und \
          `_dmarc.{domain}. TXT \"v=DMARC1; p=quarantine\"`.",
     ),
     // Backups and versions.
