@@ -106,31 +106,36 @@ fn well() -> Facts {
             backup: Some(succeeded(3)),
             drill: Some(succeeded(2)),
         },
-        inside: Some(Inside {
-            process_id: 7,
-            certificates: vec![CertificateStatus {
-                name: "pds.example.com".into(),
-                not_after: Some(60 * DAY),
-                problem: None,
-                retry_at: None,
-                limited: false,
-            }],
-            crawlers: vec![CrawlerStatus {
-                host: "relay.example".into(),
-                told_at: Some(0),
-                failures: 0,
-                error: None,
-                reading: Some("relay.example has read up to event 7, and so all but the newest.".into()),
-                follows: Some(true),
-                telling_helps: false,
-            }],
-            milestones: BTreeMap::new(),
-            router: None,
-            room: RoomHistory::default(),
-            signing_keys: BTreeMap::new(),
-        }),
+        inside: Some(knowledge()),
         release: Some(("0.1.0".into(), Ok("0.1.0".into()))),
         now_millis: 0,
+    }
+}
+
+/// What its process knows.
+fn knowledge() -> Inside {
+    Inside {
+        process_id: 7,
+        certificates: vec![CertificateStatus {
+            name: "pds.example.com".into(),
+            not_after: Some(60 * DAY),
+            problem: None,
+            retry_at: None,
+            limited: false,
+        }],
+        crawlers: vec![CrawlerStatus {
+            host: "relay.example".into(),
+            told_at: Some(0),
+            failures: 0,
+            error: None,
+            reading: Some("relay.example has read up to event 7, and so all but the newest.".into()),
+            follows: Some(true),
+            telling_helps: false,
+        }],
+        milestones: BTreeMap::new(),
+        router: None,
+        room: RoomHistory::default(),
+        signing_keys: BTreeMap::new(),
     }
 }
 
