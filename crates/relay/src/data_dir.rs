@@ -103,15 +103,19 @@ pub(crate) fn read_master_key(file: &Path) -> Result<MasterKey, DataDirError> {
 }
 
 /// Writes a master key to a new file, and returns when it is durable: a key that a loss of power takes away would take everything
-/// with it that is sealed under it.
+/// with it that is sealed under it. The file appears as a whole: half a key would keep the next start from going on.
+///
+/// # Errors
+///
+/// Also when the file exists.
 pub(crate) fn write_master_key(file: &Path, key: &MasterKey) -> io::Result<()> {
-    let mut out = private_file().create_new(true).open(file)?;
+    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Only the owner may read it.
+    let mut out = tempfile::NamedTempFile::new_in(dir)?;
     writeln!(out, "{}", data_encoding::HEXLOWER.encode(key.as_bytes()))?;
-    out.sync_all()?;
-    match file.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-        Some(dir) => File::open(dir)?.sync_all(),
-        None => Ok(()),
-    }
+    out.as_file().sync_all()?;
+    out.persist_noclobber(file).map_err(|err| err.error)?;
+    File::open(dir)?.sync_all()
 }
 
 fn private_file() -> OpenOptions {

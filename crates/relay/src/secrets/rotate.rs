@@ -100,7 +100,15 @@ pub(crate) fn settle(file: &Path, present: MasterKey, sealed_under: Option<KeyId
     if !path.exists() {
         return Ok(present);
     }
-    let next = data_dir::read_master_key(&path)?;
+    let next = match data_dir::read_master_key(&path) {
+        Ok(next) => next,
+        // What is no key is none that anything was sealed under.
+        Err(DataDirError::MasterKey { .. }) if sealed_under == Some(present.id()) => {
+            fs::remove_file(&path).map_err(|source| RotateError::File { path, source })?;
+            return Ok(present);
+        }
+        Err(err) => return Err(err.into()),
+    };
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| RotateError::File { path, source }
@@ -125,4 +133,35 @@ pub(crate) fn settle(file: &Path, present: MasterKey, sealed_under: Option<KeyId
         fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed(dir))?;
     }
     Ok(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_to_come_that_is_torn_keeps_nobody_from_starting() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("master.key");
+        let present = || MasterKey::from_bytes([1; 32]);
+        data_dir::write_master_key(&file, &present()).unwrap();
+        fs::write(next_path(&file), "0a0b").unwrap();
+        let other = MasterKey::from_bytes([2; 32]).id();
+        assert!(settle(&file, present(), Some(other)).is_err(), "it might have been the one that opens the database");
+        assert_eq!(settle(&file, present(), Some(present().id())).unwrap().id(), present().id());
+        assert!(!next_path(&file).exists());
+        assert!(begin(&file).is_ok_and(|next| next.id() != present().id()));
+    }
+
+    #[test]
+    fn a_key_is_never_written_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("master.key");
+        data_dir::write_master_key(&file, &MasterKey::from_bytes([1; 32])).unwrap();
+        let again = data_dir::write_master_key(&file, &MasterKey::from_bytes([2; 32]));
+        assert_eq!(again.unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        #[cfg(unix)]
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&file).unwrap().permissions()) & 0o777, 0o600);
+    }
 }
