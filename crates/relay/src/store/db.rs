@@ -2,7 +2,6 @@
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use common::Clock;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::checkpoint::Checkpoints;
 use super::writer::{self, Publish, Writer};
 use super::{BatchTx, StoreError, WriteFailed, WritePermit, WriterStats, migrate};
 use crate::background::background;
@@ -47,35 +47,6 @@ pub(crate) struct DbOptions {
     /// Writes that may wait.
     pub(crate) write_queue: usize,
     pub(crate) watch: Option<Arc<dyn LogWatch>>,
-}
-
-/// 16 MiB of log before its pages are copied back: hot pages are rewritten many times in the log and copied once.
-const CHECKPOINT_PAGES: i32 = 2000;
-
-/// A reader of an older state, such as an export, keeps the log from beginning anew, and the checkpoint does only a part. So many
-/// pages later it is tried again: at every commit, as SQLite does it, each write would wait for two more syncs for as long as
-/// anyone exports.
-const AGAIN_AFTER_PAGES: i32 = CHECKPOINT_PAGES / 16;
-
-/// Tells when pages of the log are to be copied back.
-#[derive(Debug, Default)]
-struct CheckpointDue {
-    /// Pages that the log had when that was tried last, if it has not begun anew.
-    tried_at: AtomicI32,
-}
-
-impl CheckpointDue {
-    /// Whether it is time, with so many pages in the log.
-    fn is_at(&self, pages: i32) -> bool {
-        let tried_at = self.tried_at.load(Relaxed);
-        let due = if pages < tried_at { CHECKPOINT_PAGES } else { CHECKPOINT_PAGES.max(tried_at + AGAIN_AFTER_PAGES) };
-        if pages >= due {
-            self.tried_at.store(pages, Relaxed);
-        } else if pages < tried_at {
-            self.tried_at.store(0, Relaxed);
-        }
-        pages >= due
-    }
 }
 
 /// Of a new database. An event of a post takes somewhat less than 2 kB, of which two often do not fit in a page of 4 KiB, and
@@ -118,22 +89,11 @@ impl Db {
                 Synchronous::Normal => "NORMAL",
             },
         )?;
-        let (watch, due) = (options.watch.clone(), CheckpointDue::default());
-        conn.wal_hook(Some(move |wal: &mut rusqlite::hooks::Wal, pages: i32| {
-            if due.is_at(pages) {
-                if let Some(watch) = &watch {
-                    watch.before_checkpoint(u64::try_from(pages).ok());
-                }
-                // A reader in the way is no failure; it is tried again.
-                drop(wal.checkpoint());
-            }
-            Ok(())
-        }))?;
+        let checkpoints = Checkpoints::of(&mut conn, options.watch.clone())?;
         conn.pragma_update(None, "journal_size_limit", 64 << 20)?;
         conn.pragma_update(None, "cache_size", -(options.writer_cache_bytes as i64 >> 10))?;
         migrate::migrate(&mut conn)?;
-        let watch = options.watch.clone();
-        let (writer, thread, seq_at_start) = writer::start(conn, options.write_queue, clock, publish, watch)?;
+        let (writer, thread, seq_at_start) = writer::start(conn, options.write_queue, clock, publish, checkpoints)?;
         Ok(Self {
             quick: ReaderPool::new(path, options, options.readers),
             scans: ReaderPool::new(path, options, READERS_SCANNING),
@@ -295,26 +255,5 @@ impl Drop for Reader {
         if conn.is_autocommit() {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// While anyone exported, every commit found the log long and copied the few pages that the one before had left: two more
-    /// syncs for each write.
-    #[test]
-    fn a_checkpoint_that_a_reader_holds_up_is_not_tried_at_every_commit() {
-        let due = CheckpointDue::default();
-        let tried = |pages: &mut dyn Iterator<Item = i32>| pages.filter(|&pages| due.is_at(pages)).collect::<Vec<_>>();
-        assert_eq!(tried(&mut (3..=CHECKPOINT_PAGES)), [CHECKPOINT_PAGES]);
-        let held_up = tried(&mut (CHECKPOINT_PAGES + 1..=2 * CHECKPOINT_PAGES));
-        assert_eq!(held_up.len(), 16);
-        assert_eq!(held_up[0], CHECKPOINT_PAGES + AGAIN_AFTER_PAGES);
-        // The log began anew.
-        assert_eq!(tried(&mut (3..=CHECKPOINT_PAGES + 1)), [CHECKPOINT_PAGES]);
-        // A transaction alone that fills it.
-        assert!(!due.is_at(10) && due.is_at(3 * CHECKPOINT_PAGES));
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod app_password;
 pub(crate) mod backlink;
 pub(crate) mod backup_code;
 pub(crate) mod blob;
+mod checkpoint;
 pub(crate) mod crawler;
 mod db;
 pub(crate) mod deletion;

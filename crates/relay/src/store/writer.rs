@@ -25,7 +25,7 @@ use common::Clock;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::db::LogWatch;
+use super::checkpoint::Checkpoints;
 use super::event::{self, Event, FrameParts};
 use super::{AccountId, StoreError, WriterStats};
 
@@ -209,7 +209,7 @@ pub(super) fn start(
     queue_length: usize,
     clock: Arc<dyn Clock>,
     publish: Publish,
-    watch: Option<Arc<dyn LogWatch>>,
+    checkpoints: Checkpoints,
 ) -> Result<(Writer, std::thread::JoinHandle<()>, i64), StoreError> {
     let (queue, jobs) = mpsc::channel(queue_length);
     let next_seq = seq_floor(&*clock).max(event::last_seq(&conn)? + 1);
@@ -218,11 +218,8 @@ pub(super) fn start(
     let thread = std::thread::Builder::new()
         .name("sqlite-writer".into())
         .spawn(move || {
-            run(&conn, jobs, next_seq, &*clock, &publish, &counted);
-            // Closing this connection copies the log back and removes it.
-            if let Some(watch) = watch {
-                watch.before_checkpoint(None);
-            }
+            run(&conn, jobs, next_seq, &*clock, &publish, &counted, &checkpoints);
+            checkpoints.end();
         })
         .expect("the operating system starts a thread");
     Ok((Writer { queue, stats }, thread, next_seq - 1))
@@ -235,6 +232,7 @@ fn run(
     clock: &dyn Clock,
     publish: &Publish,
     stats: &WriterStats,
+    checkpoints: &Checkpoints,
 ) {
     let mut batch = Vec::new();
     while jobs.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
@@ -275,6 +273,7 @@ fn run(
         for done in dones {
             done(&fate);
         }
+        checkpoints.catch_up(conn);
     }
 }
 
