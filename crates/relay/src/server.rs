@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use crate::control::ControlSocket;
 use crate::file_limit;
 use crate::state::{AppState, StartError};
 use crate::tls::Acceptor;
@@ -73,6 +74,8 @@ impl Server {
         let tls = app.tls.acceptor(&app.config);
         let (connections, listeners) = (TaskTracker::new(), TaskTracker::new());
         let limit = Arc::new(Semaphore::new(file_limit::connections(app.config.server.max_connections)));
+        // Before anyone is answered: who sees that the server runs may use the operator's verbs.
+        let control = ControlSocket::bind(&app.config.data.dir);
         let mut addresses = Vec::new();
         let plain = bound.plain.into_iter().map(|listener| (listener, &router, None));
         let https = bound.https.into_iter().map(|listener| (listener, &router, tls.clone()));
@@ -93,8 +96,9 @@ impl Server {
             listeners.spawn(accept.run(listener));
         }
         crate::tasks::start(&app, &listeners);
-        let control = (app.clone(), app.config.data.dir.clone(), app.stop.clone());
-        listeners.spawn(async move { crate::control::serve(control.0, &control.1, control.2).await });
+        if let Some(control) = control {
+            listeners.spawn(control.serve(app.clone(), app.stop.clone()));
+        }
         let watched = app.clone();
         listeners.spawn(async move {
             watched.stop.run_until_cancelled(watched.probation.expire()).await;

@@ -8,7 +8,7 @@ mod move_in;
 mod server;
 
 pub(crate) use client::{ControlClient, ControlError};
-pub(crate) use server::serve;
+pub(crate) use server::ControlSocket;
 
 /// Name of the socket in the data folder.
 const SOCKET: &str = "control.sock";

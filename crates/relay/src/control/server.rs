@@ -1,10 +1,11 @@
 //! The server's end of the control socket.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
 use super::SOCKET;
@@ -24,22 +25,39 @@ use crate::status::{Health, Status};
 use crate::tasks::crawl::{self, Telling};
 use crate::verify::mend::{self, FetchBlob, RebuildRepo};
 
-/// Serves operators until `stop` is cancelled.
-pub(crate) async fn serve(app: AppState, data_dir: &Path, stop: CancellationToken) {
-    let path = data_dir.join(SOCKET);
-    // Ours, left by a process that did not end well: this process has the lock of the folder.
-    drop(std::fs::remove_file(&path));
-    let listener = match tokio::net::UnixListener::bind(&path) {
-        Ok(listener) => listener,
-        Err(err) => {
+/// The socket, which takes connections from when it is bound.
+pub(crate) struct ControlSocket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl ControlSocket {
+    /// Binds the socket of a data folder that this process has; `None`, and a warning, when that cannot be.
+    pub(crate) fn bind(data_dir: &Path) -> Option<Self> {
+        let path = data_dir.join(SOCKET);
+        // Ours, left by a process that did not end well: this process has the lock of the folder.
+        drop(std::fs::remove_file(&path));
+        let bound = UnixListener::bind(&path).inspect_err(|err| {
             tracing::warn!(
-                error = &err as &dyn std::error::Error,
+                error = err as &dyn std::error::Error,
                 "no control socket: `relay account` works only while the server is stopped. Is the path of data.dir very long?"
             );
-            return;
+        });
+        Some(Self { listener: bound.ok()?, path })
+    }
+
+    /// Serves operators until `stop` is cancelled.
+    pub(crate) async fn serve(self, app: AppState, stop: CancellationToken) {
+        let served = axum::serve(self.listener, routes(app)).with_graceful_shutdown(stop.cancelled_owned()).await;
+        if let Err(err) = served {
+            tracing::warn!(error = &err as &dyn std::error::Error, "the control socket ended");
         }
-    };
-    let routes = Router::new()
+        drop(std::fs::remove_file(&self.path));
+    }
+}
+
+fn routes(app: AppState) -> Router {
+    Router::new()
         .route("/accounts", get(list).post(create))
         .route("/accounts/reset-password", post(reset_password))
         .route("/accounts/remove-factors", post(remove_factors))
@@ -60,11 +78,7 @@ pub(crate) async fn serve(app: AppState, data_dir: &Path, stop: CancellationToke
         .route("/backup/drill", post(drill))
         .route("/backup/take-over", post(take_over))
         .merge(super::move_in::routes())
-        .with_state(app);
-    if let Err(err) = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await {
-        tracing::warn!(error = &err as &dyn std::error::Error, "the control socket ended");
-    }
-    drop(std::fs::remove_file(&path));
+        .with_state(app)
 }
 
 async fn list(State(app): State<AppState>) -> Result<Json<Vec<AccountSummary>>, XrpcError> {

@@ -108,7 +108,7 @@ mod tests {
         const BYTES: usize = 1 << 19;
         let (dir, db, _clock) = test_support::db();
         for n in 0..100_u8 {
-            let written = db.write(move |tx| Ok::<_, WriteError>(meta::set(tx, "large", &[n; BYTES])?));
+            let written = db.write(move |tx| Ok::<_, WriteError>(meta::set(tx, "large", &vec![n; BYTES])?));
             written.await.unwrap();
         }
         let log = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap());
