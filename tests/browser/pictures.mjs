@@ -50,7 +50,7 @@ async function steps(page, link, folder) {
   await step(page, 'Mail, if you like')
   await next(page, 'Go on without mail')
   await step(page, 'Your account')
-  await page.getByLabel('Handle').fill('alice')
+  await page.getByLabel('Handle', { exact: true }).fill('alice')
   await page.getByText('alice.pds.example.net is free.').waitFor()
   await page.getByLabel('E-mail address').fill('alice@example.net')
   await page.getByLabel('Password').fill('correct horse battery')

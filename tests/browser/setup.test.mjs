@@ -80,7 +80,7 @@ test('from an empty folder to a server that answers, cut off in between', async 
     await next(page, 'Go on without mail')
 
     await step(page, 'Your account')
-    await page.getByLabel('Handle').fill('ann')
+    await page.getByLabel('Handle', { exact: true }).fill('ann')
     await page.getByText('ann.pds.example.com is free.').waitFor()
     await page.getByLabel('E-mail address').fill('ann@example.com')
     await page.getByLabel('Password').fill('ann has a password')

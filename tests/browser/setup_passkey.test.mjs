@@ -83,7 +83,7 @@ test('a passkey ends the set-up', async () => {
     await page.getByLabel('A proxy in front of it').check()
     await next(page)
     await next(page, 'Go on without mail')
-    await page.getByLabel('Handle').fill('ann')
+    await page.getByLabel('Handle', { exact: true }).fill('ann')
     await page.getByLabel('E-mail address').fill('ann@example.com')
     await page.getByLabel('Password').fill('ann has a password')
     await next(page, 'Make my account')
