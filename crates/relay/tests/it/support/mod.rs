@@ -95,6 +95,18 @@ pub(crate) struct TestPds {
     configure: Arc<dyn Fn(&mut Config) + Send + Sync>,
 }
 
+/// Waits until no server has the data folder. In a process of its own a server that stopped has given it back; here, what it left
+/// to threads may hold it for a moment more.
+async fn released(data_dir: &Path) {
+    let Ok(lock) = std::fs::File::open(data_dir.join("relay.lock")) else { return };
+    let taken = tokio::task::spawn_blocking(move || lock.lock());
+    tokio::time::timeout(std::time::Duration::from_secs(30), taken)
+        .await
+        .expect("a server that stopped gives its folder back")
+        .unwrap()
+        .unwrap();
+}
+
 impl TestPds {
     pub(crate) async fn start() -> Self {
         Self::start_with(|_| ()).await
@@ -139,6 +151,7 @@ impl TestPds {
         })
         .unwrap();
         (self.configure)(&mut config);
+        released(&config.data.dir).await;
         let app = AppState::open(config, Arc::clone(&self.clock)).await.unwrap();
         self.server = Some(Server::start_on(app, vec![listener]));
     }
