@@ -95,8 +95,8 @@ pub(crate) struct TestPds {
     configure: Arc<dyn Fn(&mut Config) + Send + Sync>,
 }
 
-/// Waits until no server has the data folder. In a process of its own a server that stopped has given it back; here, what it left
-/// to threads may hold it for a moment more.
+/// Waits until nothing holds the lock of the data folder. A server that stopped has closed it; but a child process that another
+/// test starts shares it for the moment between its fork and its exec, as it shares all that this process has open.
 async fn released(data_dir: &Path) {
     let Ok(lock) = std::fs::File::open(data_dir.join("relay.lock")) else { return };
     let taken = tokio::task::spawn_blocking(move || lock.lock());
