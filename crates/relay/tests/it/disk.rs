@@ -3,9 +3,8 @@
 use std::process::Command;
 
 use tempfile::TempDir;
-use tokio::sync::watch;
 
-use crate::support::{Dice, Follower, Ledger, Load, NOTE, Process, User, audit};
+use crate::support::{Dice, Follower, Ledger, Load, NOTE, Process, UntilFull, User, audit};
 
 /// Lets files of a process grow to `bytes` and no further, or as they like. `false` where that cannot be done.
 fn limit_files(server: &Process, bytes: Option<u64>) -> bool {
@@ -37,38 +36,14 @@ async fn a_full_disk_refuses_writes_and_loses_none() {
     for round in 0..4 {
         let (run, limited) = (30 + dice.below(100), 3 + dice.below(3));
         // Everyone writes; the disk fills up under them, and each is refused some times.
-        let (full, fills) = watch::channel(false);
-        let (stored, mut count) = watch::channel(0);
-        let writers: Vec<_> = loads
-            .into_iter()
-            .map(|mut load| {
-                let (fills, stored) = (fills.clone(), stored.clone());
-                tokio::spawn(async move {
-                    let mut refused = 0;
-                    while !*fills.borrow() || refused < limited {
-                        let reply = load.write().await.unwrap();
-                        if reply.status == 200 {
-                            stored.send_modify(|count| *count += 1);
-                        } else {
-                            assert_eq!(reply.summary(), "503 NotEnoughResources", "{}", reply.text());
-                            assert!(reply.headers.contains_key("retry-after"));
-                            refused += 1;
-                        }
-                    }
-                    load
-                })
-            })
-            .collect();
-        count.wait_for(|count| *count >= run).await.unwrap();
+        let mut writers = UntilFull::start(loads, limited);
+        writers.stored(run).await;
         assert!(limit_files(&server, Some(4096)));
-        full.send_replace(true);
+        writers.is_full();
         let first = users[0].get_record(NOTE, "first").await.good().json();
         assert_eq!(first["value"]["text"], "before all");
         users[0].export().await;
-        loads = Vec::new();
-        for writer in writers {
-            loads.push(writer.await.unwrap());
-        }
+        loads = writers.end().await;
         assert!(limit_files(&server, None));
         // At once, without a restart, and without a first write that pays for those before.
         for load in &mut loads {

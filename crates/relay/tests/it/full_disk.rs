@@ -8,9 +8,8 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::sync::watch;
 
-use crate::support::{Dice, Follower, Ledger, Load, NOTE, Served, User, audit, configure, free_port, own_mounts, start_plc};
+use crate::support::{Dice, Follower, Ledger, Load, NOTE, Served, UntilFull, User, audit, configure, free_port, own_mounts, start_plc};
 
 const REAL: &str = env!("CARGO_BIN_EXE_relay");
 const SIZE: &str = "24m";
@@ -94,36 +93,11 @@ async fn a_full_disk_costs_nothing_but_the_time_until_there_is_room() {
     let mut loads: Vec<Load> = (0..4).map(|writer| Load::new(&users[writer % 2], format!("w{writer}"), dice.fork())).collect();
     let mut live = Follower::connect(small.server.address(), Some(0)).await;
     for round in 0..2 {
-        let (full, fills) = watch::channel(false);
-        let (stored, mut count) = watch::channel(0);
-        let writers: Vec<_> = loads
-            .into_iter()
-            .map(|mut load| {
-                let (fills, stored) = (fills.clone(), stored.clone());
-                tokio::spawn(async move {
-                    let mut refused = 0;
-                    while !*fills.borrow() || refused < 3 {
-                        let reply = load.write().await.unwrap();
-                        if reply.status == 200 {
-                            stored.send_modify(|count| *count += 1);
-                        } else {
-                            assert_eq!(reply.summary(), "503 NotEnoughResources", "{}", reply.text());
-                            assert!(reply.text().contains("disk is full"), "{}", reply.text());
-                            assert!(reply.headers.contains_key("retry-after"));
-                            refused += 1;
-                        }
-                    }
-                    load
-                })
-            })
-            .collect();
-        count.wait_for(|count| *count >= 60).await.unwrap();
+        let mut writers = UntilFull::start(loads, 3);
+        writers.stored(60).await;
         small.fill();
-        full.send_replace(true);
-        loads = Vec::new();
-        for writer in writers {
-            loads.push(writer.await.unwrap());
-        }
+        writers.is_full();
+        loads = writers.end().await;
         // What there is can be read, and followed from its beginning.
         let first = users[0].get_record(NOTE, "first").await.good().json();
         assert_eq!(first["value"]["text"], "before all");

@@ -23,6 +23,7 @@ mod s3;
 mod secure;
 mod serve;
 mod smtp;
+mod until_full;
 mod user;
 
 use std::net::SocketAddr;
@@ -59,6 +60,7 @@ pub(crate) use s3::{ACCESS_KEY, BUCKET, S3, SECRET_KEY};
 pub(crate) use secure::{SecurePds, Settings};
 pub(crate) use serve::{Served, configure, json as verb_json, run};
 pub(crate) use smtp::{MailServer, Policy};
+pub(crate) use until_full::UntilFull;
 pub(crate) use user::{User, post};
 
 pub(crate) const ADMIN_PASSWORD: &str = "an-admin-password";
