@@ -78,7 +78,7 @@ async fn finish(app: &App, deletion: Deletion) -> Result<usize, XrpcError> {
         loop {
             let slice =
                 move |tx: &mut BatchTx<'_>| Ok::<_, XrpcError>(deletion::delete_leftovers(tx, deletion.account, what, ROWS)?);
-            let deleted = app.db.write(slice).await?;
+            let deleted = app.db.write_many(slice).await?;
             total += deleted;
             if deleted < ROWS {
                 break;
@@ -99,7 +99,7 @@ async fn finish(app: &App, deletion: Deletion) -> Result<usize, XrpcError> {
         after = last;
         for seqs in page.chunks(ROWS) {
             let seqs = seqs.to_vec();
-            total += app.db.write::<_, XrpcError>(move |tx| Ok(event::delete_some(tx, &seqs)?)).await?;
+            total += app.db.write_many::<_, XrpcError>(move |tx| Ok(event::delete_some(tx, &seqs)?)).await?;
         }
         if app.stop.is_cancelled() {
             return Ok(total);

@@ -12,7 +12,7 @@ use super::duplicates::{self, PendingLink};
 use super::fresh::{Fresh, NodeChanges};
 use super::handle::{RepoHandle, RepoState};
 use super::nodes::{NodeCache, RepoNodes};
-use super::write::{CommitMeta, FirstCommit, Swap, Write, WriteError};
+use super::write::{CommitMeta, FirstCommit, Record, Swap, Write, WriteError};
 use crate::firehose::frames::{self, CommitEvent};
 use crate::store::account::{self, Status};
 use crate::store::event::FrameParts;
@@ -41,9 +41,16 @@ pub(super) struct PreparedCommit {
     row: repo::RepoRow,
     fresh: Fresh,
     nodes: NodeChanges,
-    ops: Vec<Op>,
+    records: Vec<(Key, RecordChange)>,
     links: Vec<PendingLink>,
     event: FrameParts,
+}
+
+/// What a commit does to a record.
+enum RecordChange {
+    Insert(Record),
+    Update(Record),
+    Delete,
 }
 
 /// Prepares a commit of `context.writes` on top of `context.state`, which stays as it is; `None` when the writes change nothing.
@@ -104,9 +111,10 @@ pub(super) fn prepare(context: &Context<'_>) -> Result<Option<Box<PreparedCommit
         fresh_nodes: fresh.encode(),
     };
     let meta = CommitMeta { cid: commit.cid, rev };
-    let ops = change.ops;
-    let links = duplicates::pending(&ops, |op| op.action.cid().map(|cid| written(context.writes, &op.key, cid)));
-    let prepared = PreparedCommit { meta, previous: state.head, row, fresh, nodes, ops, links, event };
+    let written = Written::by(context.writes);
+    let links = duplicates::pending(&change.ops, |op| op.action.cid().map(|cid| written.record(&op.key, cid)));
+    let records = change.ops.into_iter().map(|op| written.change(op)).collect();
+    let prepared = PreparedCommit { meta, previous: state.head, row, fresh, nodes, records, links, event };
     Ok(Some(Box::new(prepared)))
 }
 
@@ -217,8 +225,13 @@ impl PreparedCommit {
         state.links.extend(self.links.iter().map(|link| (ticket, link.clone())));
     }
 
+    /// Returns how many rows it stores or deletes.
+    pub(super) fn rows(&self) -> usize {
+        2 + self.nodes.insert.len() + self.nodes.delete.len() + self.records.len()
+    }
+
     /// Stores the commit, in the transaction of its batch.
-    pub(super) fn store(&self, tx: &mut BatchTx<'_>, account: AccountId, writes: &[Write]) -> Result<(), WriteError> {
+    pub(super) fn store(&self, tx: &mut BatchTx<'_>, account: AccountId) -> Result<(), WriteError> {
         // First, since it tells whether this commit may happen at all.
         if !repo::advance(tx, account, &self.previous, &self.row)? {
             return Err(match account::find(tx, account)?.map(|account| account.status) {
@@ -233,22 +246,20 @@ impl PreparedCommit {
         for node in &self.nodes.insert {
             repo::insert_node(tx, account, &node.cid, node.rev, &node.bytes)?;
         }
-        for op in &self.ops {
-            match op.action {
-                Action::Create { cid } => {
-                    let written = written(writes, &op.key, cid);
-                    record::insert(tx, account, &op.key, &cid, self.row.rev, &written.block)?;
-                    self.refer_to_blobs(tx, account, &op.key, &written.blobs)?;
+        for (key, change) in &self.records {
+            match change {
+                RecordChange::Insert(record) => {
+                    record::insert(tx, account, key, &record.cid, self.row.rev, &record.block)?;
+                    self.refer_to_blobs(tx, account, key, &record.blobs)?;
                 }
-                Action::Update { cid, .. } => {
-                    let written = written(writes, &op.key, cid);
-                    record::update(tx, account, &op.key, &cid, self.row.rev, &written.block)?;
-                    blob::drop_references(tx, account, &op.key)?;
-                    self.refer_to_blobs(tx, account, &op.key, &written.blobs)?;
+                RecordChange::Update(record) => {
+                    record::update(tx, account, key, &record.cid, self.row.rev, &record.block)?;
+                    blob::drop_references(tx, account, key)?;
+                    self.refer_to_blobs(tx, account, key, &record.blobs)?;
                 }
-                Action::Delete { .. } => {
-                    record::delete(tx, account, &op.key)?;
-                    blob::drop_references(tx, account, &op.key)?;
+                RecordChange::Delete => {
+                    record::delete(tx, account, key)?;
+                    blob::drop_references(tx, account, key)?;
                 }
             }
         }
@@ -273,25 +284,38 @@ impl PreparedCommit {
     }
 }
 
-/// Returns the record that a write put under `key`.
-fn written<'w>(writes: &'w [Write], key: &Key, cid: Cid) -> &'w super::write::Record {
-    let found = writes.iter().rev().find_map(|write| match write {
-        Write::Create { key: k, record }
-        | Write::CreateUnique { key: k, record }
-        | Write::Update { key: k, record }
-        | Write::Put { key: k, record, .. }
-            if k == key && record.cid == cid =>
-        {
-            Some(record)
-        }
-        Write::Create { .. }
-        | Write::CreateUnique { .. }
-        | Write::Update { .. }
-        | Write::Put { .. }
-        | Write::Delete { .. }
-        | Write::DeleteIfThere { .. } => None,
-    });
-    found.expect("what an operation put was among the writes")
+/// The records that writes put, by key, each key's last one last.
+struct Written<'w>(Vec<(&'w Key, &'w Record)>);
+
+impl<'w> Written<'w> {
+    fn by(writes: &'w [Write]) -> Self {
+        let put = |write: &'w Write| match write {
+            Write::Create { key, record }
+            | Write::CreateUnique { key, record }
+            | Write::Update { key, record }
+            | Write::Put { key, record, .. } => Some((key, record)),
+            Write::Delete { .. } | Write::DeleteIfThere { .. } => None,
+        };
+        let mut all: Vec<_> = writes.iter().filter_map(put).collect();
+        all.sort_by_key(|(key, _)| *key);
+        Self(all)
+    }
+
+    /// Returns the record that a write put under `key`.
+    fn record(&self, key: &Key, cid: Cid) -> &'w Record {
+        let end = self.0.partition_point(|(written, _)| *written <= key);
+        let found = self.0[..end].iter().rev().take_while(|(written, _)| *written == key).find(|(_, record)| record.cid == cid);
+        found.expect("what an operation put was among the writes").1
+    }
+
+    fn change(&self, op: Op) -> (Key, RecordChange) {
+        let change = match op.action {
+            Action::Create { cid } => RecordChange::Insert(self.record(&op.key, cid).clone()),
+            Action::Update { cid, .. } => RecordChange::Update(self.record(&op.key, cid).clone()),
+            Action::Delete { .. } => RecordChange::Delete,
+        };
+        (op.key, change)
+    }
 }
 
 /// Makes the first commit of a repo, over the empty tree.

@@ -108,7 +108,7 @@ impl Repos {
             clock_id: self.clock_id,
         };
         self.nodes.clear();
-        self.db.write(move |tx| rebuild.run(tx)).await
+        self.db.reserve_write()?.of_repo(account, usize::MAX).submit(move |tx| rebuild.run(tx), |_| ()).await
     }
 }
 

@@ -7,7 +7,7 @@ use repo_engine::UnsignedCommit;
 use super::prepare::commit_car;
 use super::write::{CommitMeta, Repos, WriteError};
 use crate::firehose::frames;
-use crate::store::{AccountId, account, repo, reserved_key};
+use crate::store::{AccountId, BatchTx, account, repo, reserved_key};
 
 impl Repos {
     /// Gives an account another signing key, signs its repo with it, and announces both, in one transaction: `#identity`, so that
@@ -24,7 +24,7 @@ impl Repos {
         // Read anew, with the key, by the next write, which waits for the lock until all is done.
         *slot = None;
         let (did, now_micros, clock_id) = (did.clone(), self.clock.micros(), self.clock_id);
-        let resigned = self.db.write(move |tx| {
+        let resign = move |tx: &mut BatchTx<'_>| {
             let before = repo::find(tx, account)?.ok_or(WriteError::RepoNotFound)?;
             let owner = account::find(tx, account)?.ok_or(WriteError::RepoNotFound)?;
             let rev = Tid::next_after(Some(before.rev), now_micros, clock_id);
@@ -40,7 +40,7 @@ impl Repos {
                 tx.emit(account, &frames::sync(&did, rev, &blocks, time.as_str()))?;
             }
             Ok(CommitMeta { cid: commit.cid, rev })
-        });
-        resigned.await
+        };
+        self.db.reserve_write()?.of_repo(account, 1).submit(resign, |_| ()).await
     }
 }

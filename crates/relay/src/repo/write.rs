@@ -241,8 +241,8 @@ impl Repos {
             prepared.advance(state, ticket);
             let settled = Arc::clone(&handle);
             let account = handle.account;
-            let pending = permit.submit::<_, WriteError>(
-                move |tx| prepared.store(tx, account, &writes),
+            let pending = permit.of_repo(account, prepared.rows()).submit::<_, WriteError>(
+                move |tx| prepared.store(tx, account),
                 move |durable| {
                     settled.settle(generation, ticket, durable);
                     drop(room);
@@ -282,7 +282,7 @@ impl Repos {
             let (generation, ticket) = (state.generation, state.ticket + 1);
             (state.head, state.rev, state.ticket) = (row.head, row.rev, ticket);
             let (settled, did) = (Arc::clone(&handle), did.clone());
-            permit.submit::<_, WriteError>(
+            permit.of_repo(account, 1).submit::<_, WriteError>(
                 move |tx| {
                     if !repo::advance(tx, account, &previous, &row)? {
                         return Err(WriteError::Superseded);

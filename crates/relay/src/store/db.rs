@@ -148,6 +148,18 @@ impl Db {
         self.reserve_write()?.submit(job, |_| ()).await
     }
 
+    /// Makes a change of many rows: small ones go before it, and have no part in its transaction.
+    pub(crate) async fn write_many<T, E>(
+        &self,
+        job: impl FnOnce(&mut BatchTx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<WriteFailed> + Send + 'static,
+    {
+        self.reserve_write()?.of_many_rows().submit(job, |_| ()).await
+    }
+
     /// Takes a place in the write queue, before work is done that would be in vain without one.
     pub(crate) fn reserve_write(&self) -> Result<WritePermit, WriteFailed> {
         self.writer.as_ref().ok_or(WriteFailed::Stopped)?.reserve()

@@ -31,6 +31,7 @@ mod packed;
 pub(crate) mod passkey;
 pub(crate) mod pending_did;
 pub(crate) mod preference;
+mod queue;
 pub(crate) mod recent;
 pub(crate) mod record;
 pub(crate) mod repo;

@@ -5,6 +5,7 @@
 //!
 //! # Tricky bits
 //!
+//! - Who is next, and with whom, is said in [`super::queue`].
 //! - A job that fails is undone by its savepoint, without harm to the others. When the transaction itself fails (disk full,
 //!   failed sync), all of the batch fail, and none was told otherwise before.
 //! - Events get their `seq` in the job, are published after the commit, and before any caller is answered: a client that reads
@@ -27,10 +28,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::checkpoint::Checkpoints;
 use super::event::{self, Event, FrameParts};
+use super::queue::{Waiting, Weight};
 use super::{AccountId, StoreError, WriterStats};
-
-/// At most this many jobs share a transaction, which bounds how long the first of them waits.
-const MAX_BATCH: usize = 512;
 
 /// The write queue is full; the caller should try again in a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -91,13 +90,14 @@ type Job = Box<dyn FnOnce(Option<&mut BatchTx<'_>>) -> (bool, Done) + Send>;
 /// The way to the writer thread.
 #[derive(Clone, Debug)]
 pub(super) struct Writer {
-    queue: mpsc::Sender<Job>,
+    queue: mpsc::Sender<(Weight, Job)>,
     stats: Arc<WriterStats>,
 }
 
 /// A place in the write queue.
 pub(crate) struct WritePermit {
-    permit: mpsc::OwnedPermit<Job>,
+    permit: mpsc::OwnedPermit<(Weight, Job)>,
+    weight: Weight,
 }
 
 /// A write that was handed in. It happens whether or not anyone waits for this.
@@ -115,7 +115,7 @@ impl Writer {
     /// Takes a place in the queue.
     pub(super) fn reserve(&self) -> Result<WritePermit, WriteFailed> {
         match self.queue.clone().try_reserve_owned() {
-            Ok(permit) => Ok(WritePermit { permit }),
+            Ok(permit) => Ok(WritePermit { permit, weight: Weight::SMALL }),
             Err(mpsc::error::TrySendError::Full(_)) => {
                 self.stats.refused.fetch_add(1, Relaxed);
                 Err(Overloaded.into())
@@ -136,6 +136,17 @@ impl Writer {
 }
 
 impl WritePermit {
+    /// Says that the write changes a repo, in so many rows. Those of one repo stay in order; all else may go before a write of
+    /// many rows that was handed in earlier.
+    pub(crate) fn of_repo(self, repo: AccountId, rows: usize) -> Self {
+        Self { weight: Weight { repo: Some(repo), rows }, ..self }
+    }
+
+    /// Says that the write changes many rows.
+    pub(crate) fn of_many_rows(self) -> Self {
+        Self { weight: Weight::LARGE, ..self }
+    }
+
     /// Hands in a job. There is no await between taking the place and the job being queued, so a caller that goes away cannot
     /// leave a half-made write.
     ///
@@ -166,7 +177,7 @@ impl WritePermit {
             });
             (keep, done)
         });
-        self.permit.send(job);
+        self.permit.send((self.weight, job));
         Pending(pending)
     }
 }
@@ -227,19 +238,19 @@ pub(super) fn start(
 
 fn run(
     conn: &Connection,
-    mut jobs: mpsc::Receiver<Job>,
+    mut queue: mpsc::Receiver<(Weight, Job)>,
     mut next_seq: i64,
     clock: &dyn Clock,
     publish: &Publish,
     stats: &WriterStats,
     checkpoints: &Checkpoints,
 ) {
-    let mut batch = Vec::new();
-    while jobs.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
+    let mut waiting = Waiting::new();
+    while let Some(batch) = next_batch(&mut queue, &mut waiting) {
         let before = next_seq;
         let mut tx = BatchTx { conn, next_seq, now_millis: clock.millis(), events: Vec::new() };
         let mut dones = Vec::with_capacity(batch.len());
-        let mut jobs = std::mem::take(&mut batch).into_iter();
+        let mut jobs = batch.into_iter();
         let begun = Instant::now();
         stats.jobs.fetch_add(jobs.len() as u64, Relaxed);
         // A panic is a bug of ours in one job; the others of its batch are told that it failed, and the next batch goes on.
@@ -275,6 +286,19 @@ fn run(
         }
         checkpoints.catch_up(conn);
     }
+}
+
+/// Waits for jobs, and returns those of the next transaction; `None` when there are none and nobody is left to hand any in.
+fn next_batch(queue: &mut mpsc::Receiver<(Weight, Job)>, waiting: &mut Waiting<Job>) -> Option<Vec<Job>> {
+    if waiting.is_empty() {
+        let (weight, job) = queue.blocking_recv()?;
+        waiting.push(weight, job);
+    }
+    for _ in 0..waiting.room() {
+        let Ok((weight, job)) = queue.try_recv() else { break };
+        waiting.push(weight, job);
+    }
+    Some(waiting.next_batch())
 }
 
 fn transaction(tx: &mut BatchTx<'_>, jobs: &mut std::vec::IntoIter<Job>, dones: &mut Vec<Done>) -> Result<(), StoreError> {

@@ -17,7 +17,7 @@ pub(super) async fn run_once(app: AppState) -> Result<usize, XrpcError> {
         let old = app.db.scan(move |conn| event::last_old(conn, begins, now)).await.map_err(XrpcError::from)?;
         let Some(up_to) = old else { break };
         while !app.stop.is_cancelled() {
-            let deleted = app.db.write(move |tx| event::prune(tx, up_to, AT_A_TIME).map_err(XrpcError::from)).await?;
+            let deleted = app.db.write_many(move |tx| event::prune(tx, up_to, AT_A_TIME).map_err(XrpcError::from)).await?;
             pruned += deleted;
             if deleted < AT_A_TIME {
                 break;

@@ -9,7 +9,9 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Dice, Follower, Ledger, Load, NOTE, Served, UntilFull, User, audit, configure, free_port, own_mounts, start_plc};
+use crate::support::{
+    Dice, Follower, Ledger, Load, NOTE, Served, UntilFull, User, audit, configure, free_port, own_mounts, start_plc,
+};
 
 const REAL: &str = env!("CARGO_BIN_EXE_relay");
 const SIZE: &str = "24m";

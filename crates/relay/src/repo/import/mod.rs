@@ -304,6 +304,7 @@ impl Repos {
         *slot = None;
         let meta = CommitMeta { cid: commit.cid, rev: commit.rev };
         let (account, did) = (handle.account, handle.did.clone());
+        let permit = permit.of_repo(account, usize::MAX);
         let pending = permit.submit(move |tx| store(tx, account, &did, &previous, &commit, &checked.sorted), |_| ());
         pending.await?;
         Ok(Some(meta))
