@@ -179,10 +179,15 @@ fn account(db: &Connection, n: usize, hash: &str, master: &MasterKey, keys: &[Ke
     let sealed = seal::seal(master, &format!("account signing key of {did}"), &*key.to_bytes(), salt);
     let handle = handle(n);
     let now = (user::micros() / 1000) as i64;
+    // As the server draws one.
+    db.prepare_cached("INSERT INTO unused_repo (account) VALUES (0)")?.execute([])?;
+    let repo = db.last_insert_rowid();
+    db.prepare_cached("DELETE FROM unused_repo")?.execute([])?;
     db.prepare_cached(
-        "INSERT INTO account (did, handle, email, email_confirmed_at, password_hash, signing_key, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?4)",
+        "INSERT INTO account (did, handle, email, email_confirmed_at, password_hash, signing_key, created_at, repo)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?4, ?7)",
     )?
-    .execute(params![did.as_str(), handle, format!("{handle}@example.com"), now, hash, sealed])?;
+    .execute(params![did.as_str(), handle, format!("{handle}@example.com"), now, hash, sealed, repo])?;
     let id = db.last_insert_rowid();
     let rev = Tid::from_parts(user::micros(), 5);
     let rev_value = rev.as_u64() as i64;
@@ -195,14 +200,14 @@ fn account(db: &Connection, n: usize, hash: &str, master: &MasterKey, keys: &[Ke
     for (at, key) in keys.iter().enumerate() {
         let post = &posts[(n * 7 + at) % posts.len()];
         ensure(builder.push(key, post.cid)?, || "keys are not in order".into())?;
-        insert.execute(params![id, key.as_str(), post.cid.digest(), rev_value, post.block])?;
+        insert.execute(params![repo, key.as_str(), post.cid.digest(), rev_value, post.block])?;
     }
     let root = builder.finish()?;
     let commit = UnsignedCommit { did, rev, data: root }.sign(&key);
     nodes.sort_unstable_by(|a, b| a.0.digest().cmp(b.0.digest()));
     let mut insert = db.prepare_cached("INSERT INTO node (repo, cid, rev, block) VALUES (?1, ?2, ?3, ?4)")?;
     for (cid, block) in &nodes {
-        insert.execute(params![id, cid.digest(), rev_value, block])?;
+        insert.execute(params![repo, cid.digest(), rev_value, block])?;
     }
     db.prepare_cached(
         "INSERT INTO repo (account, head, rev, data, commit_block, fresh_nodes) VALUES (?1, ?2, ?3, ?4, ?5, x'')",

@@ -1,8 +1,8 @@
 //! Deleting an account, with everything that it has here.
 //!
 //! One transaction takes the account away and announces that: from then on it is gone for everyone. What it leaves behind may
-//! be a lot, so it goes in slices, between which others write. The `deletion` table remembers what is left to do, for the next
-//! start and for [`finish_deletions`].
+//! be a lot, so it goes in slices, between which others write. The tables `unused_repo` and `deletion` remember what is left to
+//! do, for the next start and for [`finish_deletions`].
 
 use std::time::Duration;
 
@@ -16,9 +16,9 @@ use crate::error::XrpcError;
 use crate::firehose::frames;
 use crate::state::{App, AppState};
 use crate::store::account::{self, Account};
-use crate::store::deletion::{self, Deletion, Leftovers};
+use crate::store::deletion::{self, Deletion};
 use crate::store::email_token::Purpose;
-use crate::store::{AccountId, BatchTx, StoreError, WriteFailed, event};
+use crate::store::{AccountId, BatchTx, StoreError, WriteFailed, event, repo, unused_repo};
 
 /// Rows that one transaction deletes.
 const ROWS: usize = 500;
@@ -38,7 +38,11 @@ pub(crate) async fn delete(app: &AppState, account: &Account) -> Result<(), Xrpc
 
 /// Takes the account away and announces it, within a transaction that may have checked more.
 pub(super) fn remove(tx: &mut BatchTx<'_>, id: AccountId, did: &Did) -> Result<Deletion, StoreError> {
+    let number = repo::number(tx, id)?;
     account::delete(tx, id)?;
+    if let Some(number) = number {
+        unused_repo::insert(tx, number, id)?;
+    }
     let time = Datetime::from_millis(tx.now_millis());
     let seq = tx.emit(id, &frames::account_deleted(did, time.as_str()))?;
     let deletion = Deletion { account: id, seq };
@@ -65,7 +69,7 @@ pub(super) async fn finish_soon(app: &AppState, deletion: Deletion, did: &Did) {
 
 /// Goes on with deletions that were cut off, and returns how many rows that took.
 pub(crate) async fn finish_deletions(app: AppState) -> Result<usize, XrpcError> {
-    let mut deleted = 0;
+    let mut deleted = app.repos.sweep(&app.stop).await?;
     for deletion in app.db.read(deletion::list).await? {
         deleted += finish(&app, deletion).await?;
     }
@@ -73,19 +77,17 @@ pub(crate) async fn finish_deletions(app: AppState) -> Result<usize, XrpcError> 
 }
 
 async fn finish(app: &App, deletion: Deletion) -> Result<usize, XrpcError> {
-    let mut total = 0;
-    for what in Leftovers::ALL {
-        loop {
-            let slice =
-                move |tx: &mut BatchTx<'_>| Ok::<_, XrpcError>(deletion::delete_leftovers(tx, deletion.account, what, ROWS)?);
-            let deleted = app.db.write_many(slice).await?;
-            total += deleted;
-            if deleted < ROWS {
-                break;
-            }
-            if app.stop.is_cancelled() {
-                return Ok(total);
-            }
+    // First the references, so that those to blobs are gone when these are given up.
+    let mut total = app.repos.sweep(&app.stop).await?;
+    loop {
+        if app.stop.is_cancelled() {
+            return Ok(total);
+        }
+        let slice = move |tx: &mut BatchTx<'_>| Ok::<_, XrpcError>(deletion::give_blobs_up(tx, deletion.account, ROWS)?);
+        let given_up = app.db.write_many(slice).await?;
+        total += given_up;
+        if given_up < ROWS {
+            break;
         }
     }
     // Events have no index by account, for writing it would cost every commit; so a reader looks through them.

@@ -248,7 +248,8 @@ fn store(
         oauth_consent::set(tx, id, &consent.client_id, &consent.scope, tx.now_millis())?;
     }
     preference::replace(tx, id, &preferences)?;
-    let summary = repo::read(&conn, &actor.did, key.verifying_key(), Store { tx, account: id })?;
+    let number = crate::store::repo::number(tx, id)?.ok_or(StoreError::RowCount { table: "account", changed: 0 })?;
+    let summary = repo::read(&conn, &actor.did, key.verifying_key(), Store { tx, account: id, repo: number })?;
     let row = RepoRow {
         head: summary.commit.cid,
         rev: summary.commit.rev,

@@ -10,7 +10,7 @@ use repo_engine::{Builder, Commit, CommitError, Key, Node, NodeStore, Step, Tree
 use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::repo::blobs_of;
-use crate::store::{AccountId, BatchTx, StoreError, blob, record, repo};
+use crate::store::{AccountId, BatchTx, RepoId, StoreError, blob, record, repo};
 
 /// What is wrong with a repo.
 #[derive(Debug, thiserror::Error)]
@@ -212,21 +212,22 @@ impl Sink for Discard {
 pub(super) struct Store<'a, 'c> {
     pub(super) tx: &'a BatchTx<'c>,
     pub(super) account: AccountId,
+    pub(super) repo: RepoId,
 }
 
 impl Sink for Store<'_, '_> {
     fn node(&mut self, cid: &Cid, rev: Tid, block: &[u8]) -> Result<(), StoreError> {
-        repo::insert_node(self.tx, self.account, cid, rev, block)
+        repo::insert_node(self.tx, self.repo, cid, rev, block)
     }
 
     fn record(&mut self, record: &Record<'_>) -> Result<(), StoreError> {
         let Record { path, cid, rev, takedown_ref, blobs, block } = record;
-        record::insert(self.tx, self.account, path, cid, *rev, block)?;
+        record::insert(self.tx, self.repo, path, cid, *rev, block)?;
         if takedown_ref.is_some() {
             record::set_takedown(self.tx, self.account, path, *takedown_ref)?;
         }
         for blob in *blobs {
-            blob::refer_ahead(self.tx, self.account, path, blob, *rev)?;
+            blob::refer_ahead(self.tx, self.account, self.repo, path, blob, *rev)?;
         }
         Ok(())
     }

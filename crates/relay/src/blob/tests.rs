@@ -13,8 +13,7 @@ use crate::clock::SystemClock;
 use crate::config::{S3Access, Secret};
 use crate::store::account::{self, NewAccount};
 use crate::store::blob::{self, BlobRow};
-use crate::store::deletion::{self, Leftovers};
-use crate::store::{AccountId, BatchTx, Db, DbOptions, StoreError, Synchronous};
+use crate::store::{AccountId, BatchTx, Db, DbOptions, StoreError, Synchronous, deletion, repo, unused_repo};
 
 #[path = "../../tests/it/support/s3.rs"]
 mod store;
@@ -97,9 +96,10 @@ impl Place {
     async fn write_record(&self, account: AccountId, path: &'static str, contents: &[&[u8]]) {
         let cids: Vec<Cid> = contents.iter().map(|content| Cid::raw(content)).collect();
         let write = move |tx: &mut crate::store::BatchTx<'_>| {
-            blob::drop_references(tx, account, path)?;
+            let number = repo::number(tx, account)?.unwrap();
+            blob::drop_references(tx, account, number, path)?;
             for cid in &cids {
-                assert!(blob::refer(tx, account, path, cid, common::Tid::from_u64(1 << 20).unwrap())?);
+                assert!(blob::refer(tx, account, number, path, cid, common::Tid::from_u64(1 << 20).unwrap())?);
             }
             Ok::<_, RegisterError>(())
         };
@@ -236,7 +236,7 @@ async fn a_blob_that_records_wait_for_is_permanent_at_once() {
     assert!(place.row(alice, b"first").await.unwrap().temporary);
     // As an import leaves it, which brings records before their blobs.
     let import = move |tx: &mut crate::store::BatchTx<'_>| {
-        let sql = "INSERT INTO blob_ref (account, path, cid, rev) VALUES (?1, 'a/1', ?2, 0)";
+        let sql = "INSERT INTO blob_ref (repo, path, cid, rev) SELECT repo, 'a/1', ?2, 0 FROM account WHERE id = ?1";
         for content in [b"first".as_slice(), b"later"] {
             tx.execute(sql, rusqlite::params![alice.0, Cid::raw(content).digest()]).map_err(StoreError::from)?;
         }
@@ -297,6 +297,50 @@ async fn only_what_no_record_of_any_account_refers_to_is_collected() {
     assert!(place.has(b"twice").await && !place.row(alice, b"twice").await.unwrap().temporary);
 }
 
+/// A repo is laid down beside the one that it is to replace. Blobs that only the new one refers to must not be collected before it
+/// has its place, and not stay for ever when it never gets there.
+#[tokio::test]
+async fn what_a_repo_refers_to_that_is_being_imported_is_not_collected() {
+    let place = Place::new();
+    let alice = place.account("alice").await;
+    place.upload(alice, b"wanted").await.unwrap();
+    let lay_down = move |tx: &mut BatchTx<'_>| {
+        let number = unused_repo::draw_for(tx, alice)?;
+        for content in [b"wanted".as_slice(), b"to come"] {
+            blob::refer_ahead(tx, alice, number, "a/1", &Cid::raw(content), common::Tid::from_u64(1 << 20).unwrap())?;
+        }
+        Ok::<_, RegisterError>(number)
+    };
+    let number = place.db.write(lay_down).await.unwrap();
+    place.upload(alice, b"to come").await.unwrap();
+    place.clock.shift_micros(25 * HOUR_MICROS);
+    assert_eq!(place.collect().await, 0);
+    assert!(place.has(b"wanted").await && !place.row(alice, b"to come").await.unwrap().temporary);
+    // The import comes to nothing: the time of grace begins.
+    let sweep = move |tx: &mut BatchTx<'_>| Ok::<_, RegisterError>(unused_repo::sweep(tx, number, || true)?);
+    assert!(place.db.write(sweep).await.unwrap().done);
+    assert_eq!(place.collect().await, 0);
+    place.clock.shift_micros(25 * HOUR_MICROS);
+    assert_eq!(place.collect().await, 2);
+}
+
+/// Should a number ever be on the list of those to be swept and be that of an account, the account is right.
+#[tokio::test]
+async fn what_an_account_has_is_not_swept() {
+    let place = Place::new();
+    let alice = place.account("alice").await;
+    place.upload(alice, b"used").await.unwrap();
+    place.write_record(alice, "a/1", &[b"used"]).await;
+    let sweep = move |tx: &mut BatchTx<'_>| {
+        let number = repo::number(tx, alice)?.unwrap();
+        unused_repo::insert(tx, number, alice)?;
+        assert!(unused_repo::sweep(tx, number, || true)?.done);
+        assert_eq!(unused_repo::list(tx)?, []);
+        Ok::<_, RegisterError>(blob::references_of(tx, number, "a/1")?)
+    };
+    assert_eq!(place.db.write(sweep).await.unwrap(), [Cid::raw(b"used")]);
+}
+
 #[tokio::test]
 async fn a_deleted_account_keeps_no_blobs() {
     let place = Place::new();
@@ -305,14 +349,16 @@ async fn a_deleted_account_keeps_no_blobs() {
         place.upload(account, content).await.unwrap();
         place.write_record(account, "a/1", &[content]).await;
     }
-    for what in Leftovers::ALL {
-        let delete = move |tx: &mut BatchTx<'_>| {
-            // Slices of one, until nothing is left.
-            while deletion::delete_leftovers(tx, alice, what, 1)? > 0 {}
-            Ok::<_, RegisterError>(())
-        };
-        place.db.write(delete).await.unwrap();
-    }
+    let delete = move |tx: &mut BatchTx<'_>| {
+        let number = repo::number(tx, alice)?.unwrap();
+        account::delete(tx, alice)?;
+        unused_repo::insert(tx, number, alice)?;
+        // Slices of one step, until nothing is left.
+        while !unused_repo::sweep(tx, number, || false)?.done {}
+        while deletion::give_blobs_up(tx, alice, 1)? > 0 {}
+        Ok::<_, RegisterError>(())
+    };
+    place.db.write(delete).await.unwrap();
     assert_eq!(place.collect().await, 1);
     assert!(!place.has(b"own").await && place.has(b"shared").await);
 }

@@ -108,7 +108,7 @@ async fn copy_repo(app: &AppState, account: &Account, old: &OldServer, counts: &
     let received = app.imports.receive(Body::from_stream(chunks), app.config.limits.import_bytes).await;
     let fault = |err: ImportError| import_fault(old, &err);
     let checked = received.map_err(fault)?.check(app, &grant).await.map_err(fault)?;
-    app.repos.import(&grant, checked).await.map_err(fault)?;
+    crate::repo::import(app, grant, checked).await.map_err(fault)?;
     Ok(())
 }
 

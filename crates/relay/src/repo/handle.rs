@@ -55,6 +55,13 @@ pub(super) struct RepoState {
     pub(super) ticket: u64,
 }
 
+impl RepoState {
+    /// Returns the root of the tree, and the rev.
+    pub(super) fn tree(&self) -> (Cid, Tid) {
+        (self.data, self.rev)
+    }
+}
+
 impl RepoHandle {
     fn new(account: AccountId, did: Did) -> Self {
         Self {

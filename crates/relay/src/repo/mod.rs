@@ -22,11 +22,13 @@ mod nodes;
 mod prepare;
 mod rebuild;
 mod resign;
+mod slices;
 mod snapshot;
+mod sweep;
 mod write;
 
 pub(crate) use export::{Export, export};
-pub(crate) use import::{ImportError, Imports, StagingError, blobs_of};
+pub(crate) use import::{ImportError, Imports, StagingError, blobs_of, import};
 pub(crate) use rebuild::{NewHead, RebuildError, Rebuilt};
 pub(crate) use snapshot::{RepoSnapshot, SnapshotError};
 pub(crate) use write::{CommitMeta, FirstCommit, Record, Repos, Swap, Write, WriteError};

@@ -16,7 +16,7 @@ use super::write::{CommitMeta, FirstCommit, Record, Swap, Write, WriteError};
 use crate::firehose::frames::{self, CommitEvent};
 use crate::store::account::{self, Status};
 use crate::store::event::FrameParts;
-use crate::store::{AccountId, BatchTx, blob, record, repo};
+use crate::store::{AccountId, BatchTx, RepoId, blob, record, repo};
 
 /// Most bytes of the CAR in a `#commit`: <https://atproto.com/specs/sync>.
 const MAX_EVENT_BLOCKS: usize = 2_000_000;
@@ -240,26 +240,27 @@ impl PreparedCommit {
                 Some(status @ (Status::Takendown | Status::Suspended | Status::Deactivated)) => WriteError::Inactive(status),
             });
         }
+        let repo = repo::number(tx, account)?.ok_or(WriteError::RepoNotFound)?;
         for cid in &self.nodes.delete {
-            repo::delete_node(tx, account, cid)?;
+            repo::delete_node(tx, repo, cid)?;
         }
         for node in &self.nodes.insert {
-            repo::insert_node(tx, account, &node.cid, node.rev, &node.bytes)?;
+            repo::insert_node(tx, repo, &node.cid, node.rev, &node.bytes)?;
         }
         for (key, change) in &self.records {
             match change {
                 RecordChange::Insert(record) => {
-                    record::insert(tx, account, key, &record.cid, self.row.rev, &record.block)?;
-                    self.refer_to_blobs(tx, account, key, &record.blobs)?;
+                    record::insert(tx, repo, key, &record.cid, self.row.rev, &record.block)?;
+                    self.refer_to_blobs(tx, account, repo, key, &record.blobs)?;
                 }
                 RecordChange::Update(record) => {
-                    record::update(tx, account, key, &record.cid, self.row.rev, &record.block)?;
-                    blob::drop_references(tx, account, key)?;
-                    self.refer_to_blobs(tx, account, key, &record.blobs)?;
+                    record::update(tx, repo, key, &record.cid, self.row.rev, &record.block)?;
+                    blob::drop_references(tx, account, repo, key)?;
+                    self.refer_to_blobs(tx, account, repo, key, &record.blobs)?;
                 }
                 RecordChange::Delete => {
-                    record::delete(tx, account, key)?;
-                    blob::drop_references(tx, account, key)?;
+                    record::delete(tx, repo, key)?;
+                    blob::drop_references(tx, account, repo, key)?;
                 }
             }
         }
@@ -271,11 +272,12 @@ impl PreparedCommit {
         &self,
         tx: &BatchTx<'_>,
         account: AccountId,
+        repo: RepoId,
         key: &Key,
         blobs: &[blob::Reference],
     ) -> Result<(), WriteError> {
         for reference in blobs {
-            if !blob::refer(tx, account, key, &reference.cid, self.row.rev)? {
+            if !blob::refer(tx, account, repo, key, &reference.cid, self.row.rev)? {
                 // It was collected between the check and now.
                 return Err(WriteError::BlobNotFound(reference.cid));
             }

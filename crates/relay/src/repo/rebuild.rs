@@ -16,7 +16,7 @@ use super::prepare::commit_car;
 use super::write::{Repos, WriteError};
 use crate::firehose::frames;
 use crate::secrets::Secrets;
-use crate::store::{AccountId, BatchTx, StoreError, WriteFailed, account, backlink, blob, record, repo, row};
+use crate::store::{AccountId, BatchTx, RepoId, StoreError, WriteFailed, account, backlink, blob, record, repo, row};
 
 /// When a repo gets a new head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,11 +125,12 @@ fn signing_key(
 impl Rebuild {
     fn run(&self, tx: &mut BatchTx<'_>) -> Result<Rebuilt, RebuildError> {
         let account = account::find(tx, self.account)?.ok_or(RebuildError::Gone)?;
+        let repo = repo::number(tx, self.account)?.ok_or(RebuildError::Gone)?;
         let mut evidence = Evidence::new(&self.folder, self.account, tx.now_millis());
         let mut rebuilt = Rebuilt::default();
         let before = repo::find(tx, self.account)?;
-        let root = self.nodes(tx, &mut evidence, &mut rebuilt)?;
-        self.references(tx)?;
+        let root = self.nodes(tx, repo, &mut evidence, &mut rebuilt)?;
+        self.references(tx, repo)?;
         let sound = before.as_ref().is_some_and(|row| self.is_sound(row));
         let same_tree = before.as_ref().is_some_and(|row| row.data == root);
         let needs_head = match self.head {
@@ -170,7 +171,13 @@ impl Rebuild {
     }
 
     /// Makes the table hold the nodes of the records' tree and no others, and returns the root.
-    fn nodes(&self, tx: &BatchTx<'_>, evidence: &mut Evidence, rebuilt: &mut Rebuilt) -> Result<Cid, RebuildError> {
+    fn nodes(
+        &self,
+        tx: &BatchTx<'_>,
+        repo: RepoId,
+        evidence: &mut Evidence,
+        rebuilt: &mut Rebuilt,
+    ) -> Result<Cid, RebuildError> {
         let mut wanted = HashSet::new();
         let mut stored = 0;
         let evidence = std::cell::RefCell::new(evidence);
@@ -183,7 +190,7 @@ impl Rebuild {
                 None => {}
             }
             stored += 1;
-            Ok(repo::insert_node(tx, self.account, &cid, rev, &block)?)
+            Ok(repo::insert_node(tx, repo, &cid, rev, &block)?)
         });
         let mut after = String::new();
         loop {
@@ -199,12 +206,12 @@ impl Rebuild {
         let root = builder.finish()?;
         rebuilt.nodes_stored = stored;
         let evidence = evidence.into_inner();
-        for cid in repo::list_nodes(tx, self.account)? {
+        for cid in repo::list_nodes(tx, repo)? {
             if !wanted.contains(cid.digest()) {
                 if let Some(block) = repo::find_node(tx, self.account, &cid)? {
                     evidence.keep_node(&cid, &block)?;
                 }
-                repo::delete_node(tx, self.account, &cid)?;
+                repo::delete_node(tx, repo, &cid)?;
                 rebuilt.nodes_removed += 1;
             }
         }
@@ -212,8 +219,8 @@ impl Rebuild {
     }
 
     /// Notes anew which blobs the records refer to, and of what follows, likes and their like are.
-    fn references(&self, tx: &BatchTx<'_>) -> Result<(), RebuildError> {
-        backlink::delete_all(tx, self.account)?;
+    fn references(&self, tx: &BatchTx<'_>, repo: RepoId) -> Result<(), RebuildError> {
+        backlink::delete_all(tx, repo)?;
         let mut after = String::new();
         loop {
             let page = record::page_after(tx, self.account, &after, 512)?;
@@ -222,23 +229,23 @@ impl Rebuild {
             for (path, cid, block) in &page {
                 // What a damaged record referred to stays noted, so that its blobs stay.
                 let Some(record) = cid.matches(block).then(|| cbor::decode(block).ok()).flatten() else { continue };
-                backlink::note(tx, self.account, path, block)?;
-                self.blobs(tx, path, &record)?;
+                backlink::note(tx, repo, path, block)?;
+                self.blobs(tx, repo, path, &record)?;
             }
         }
-        Ok(blob::settle(tx, self.account)?)
+        Ok(blob::settle(tx, self.account, repo)?)
     }
 
-    fn blobs(&self, tx: &BatchTx<'_>, path: &str, record: &Value) -> Result<(), StoreError> {
+    fn blobs(&self, tx: &BatchTx<'_>, repo: RepoId, path: &str, record: &Value) -> Result<(), StoreError> {
         let named: HashSet<Cid> = blob_ref::named_blobs(record).into_iter().filter(|cid| cid.codec() == Codec::Raw).collect();
-        let noted = blob::references_of(tx, self.account, path)?;
+        let noted = blob::references_of(tx, repo, path)?;
         for cid in noted.iter().filter(|cid| !named.contains(cid)) {
-            blob::drop_reference(tx, self.account, path, cid)?;
+            blob::drop_reference(tx, repo, path, cid)?;
         }
         for reference in blob_ref::blob_refs(record) {
             if reference.cid.codec() == Codec::Raw && !noted.contains(&reference.cid) {
                 let rev = Tid::next_after(None, self.now_micros, self.clock_id);
-                blob::refer_ahead(tx, self.account, path, &reference.cid, rev)?;
+                blob::refer_ahead(tx, self.account, repo, path, &reference.cid, rev)?;
             }
         }
         Ok(())

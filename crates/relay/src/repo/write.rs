@@ -14,6 +14,8 @@ use super::handle::{RepoHandle, RepoHandles, RepoState};
 use super::nodes::NodeCache;
 use super::prepare;
 use super::rebuild::{NewHead, Rebuilt};
+use super::slices::Slices;
+use super::sweep::UnderWay;
 use crate::auth::RepoGrant;
 use crate::background;
 use crate::firehose::frames;
@@ -138,6 +140,10 @@ pub(crate) struct Repos {
     last_tid: AtomicU64,
     /// Where what a repair replaces is laid aside.
     pub(super) evidence: PathBuf,
+    pub(super) slices: Slices,
+    pub(super) importing: UnderWay,
+    /// Held by who sweeps.
+    pub(super) sweeping: tokio::sync::Mutex<()>,
 }
 
 /// The first commit of a new account, to be stored with it.
@@ -166,6 +172,9 @@ impl Repos {
             clock_id,
             last_tid: AtomicU64::new(0),
             evidence,
+            slices: Slices::default(),
+            importing: UnderWay::default(),
+            sweeping: tokio::sync::Mutex::default(),
         }
     }
 

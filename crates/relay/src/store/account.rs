@@ -3,7 +3,7 @@
 use common::{Cid, Codec, Did, Handle, Tid};
 use rusqlite::{Connection, OptionalExtension as _, Row, ffi, params};
 
-use super::{AccountId, StoreError, email_token, expect_one_row, move_in, row};
+use super::{AccountId, RepoId, StoreError, email_token, expect_one_row, move_in, row, unused_repo};
 
 /// An account that is hosted here.
 #[derive(Clone, Debug)]
@@ -144,9 +144,10 @@ pub(crate) fn find_by_email(conn: &Connection, email: &str) -> Result<Option<Acc
 ///
 /// [`AccountConflict`] when its DID, handle or address belongs to another.
 pub(crate) fn insert(conn: &Connection, new: &NewAccount<'_>) -> Result<AccountId, AccountConflict> {
+    let repo = unused_repo::draw(conn)?;
     conn.prepare_cached(
-        "INSERT INTO account (did, handle, email, password_hash, signing_key, created_at, deactivated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO account (did, handle, email, password_hash, signing_key, created_at, deactivated_at, repo)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
     .execute(params![
         new.did.as_str(),
@@ -156,6 +157,7 @@ pub(crate) fn insert(conn: &Connection, new: &NewAccount<'_>) -> Result<AccountI
         new.sealed_signing_key,
         new.created_at,
         new.deactivated_at,
+        repo.0,
     ])?;
     Ok(AccountId(conn.last_insert_rowid()))
 }
@@ -206,6 +208,12 @@ pub(crate) fn set_handle(conn: &Connection, id: AccountId, handle: &Handle) -> R
     let sql = "UPDATE account SET handle = ?2 WHERE id = ?1";
     let changed = conn.prepare_cached(sql)?.execute(params![id.0, handle.as_str()])?;
     Ok(expect_one_row("account", changed)?)
+}
+
+/// Gives an account the repo that is stored under another number.
+pub(crate) fn set_repo(conn: &Connection, id: AccountId, repo: RepoId) -> Result<(), StoreError> {
+    let sql = "UPDATE account SET repo = ?2 WHERE id = ?1";
+    expect_one_row("account", conn.prepare_cached(sql)?.execute(params![id.0, repo.0])?)
 }
 
 /// Deletes an account, and with it what belongs to it alone: sessions, app passwords, codes, the head of its repo.
@@ -375,9 +383,12 @@ pub(crate) fn usage(conn: &Connection, id: AccountId) -> Result<Usage, StoreErro
         Ok(conn.prepare_cached(sql)?.query_row([id.0], |row| row.get::<_, i64>(0))? as u64)
     };
     Ok(Usage {
-        records: count("SELECT count(*) FROM record WHERE repo = ?1")?,
-        tree_nodes: count("SELECT count(*) FROM node WHERE repo = ?1")?,
-        referenced_blobs: count("SELECT count(DISTINCT cid) FROM blob_ref WHERE account = ?1")?,
+        records: count("SELECT count(*) FROM record WHERE repo = (SELECT repo FROM account WHERE id = ?1)")?,
+        tree_nodes: count("SELECT count(*) FROM node WHERE repo = (SELECT repo FROM account WHERE id = ?1)")?,
+        referenced_blobs: count(
+            "SELECT count(DISTINCT cid) FROM blob_ref
+            WHERE repo = (SELECT repo FROM account WHERE id = ?1)",
+        )?,
         stored_blobs: count("SELECT count(*) FROM blob WHERE account = ?1")?,
     })
 }

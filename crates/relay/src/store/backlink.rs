@@ -7,7 +7,7 @@ use common::{Value, cbor};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use sha2::{Digest as _, Sha256};
 
-use super::{AccountId, StoreError};
+use super::{AccountId, RepoId, StoreError};
 
 /// The collections of which a repo has one record for a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,21 +58,25 @@ impl Backlink {
 }
 
 /// Notes the subject of a record that is new at `path`.
-pub(crate) fn note(conn: &Connection, repo: AccountId, path: &str, block: &[u8]) -> Result<(), StoreError> {
-    let Some(link) = Backlink::of_record(path, block) else { return Ok(()) };
+pub(crate) fn note(conn: &Connection, repo: RepoId, path: &str, block: &[u8]) -> Result<(), StoreError> {
+    Backlink::of_record(path, block).map_or(Ok(()), |link| insert(conn, repo, path, &link))
+}
+
+/// Notes of what the record at `path` is.
+pub(super) fn insert(conn: &Connection, repo: RepoId, path: &str, link: &Backlink) -> Result<(), StoreError> {
     let sql = "INSERT INTO backlink (repo, kind, subject, rkey) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
     conn.prepare_cached(sql)?.execute(params![repo.0, link.kind as i64, link.subject, rkey(path)])?;
     Ok(())
 }
 
 /// Forgets the subjects of all records of a repo.
-pub(crate) fn delete_all(conn: &Connection, repo: AccountId) -> Result<(), StoreError> {
+pub(crate) fn delete_all(conn: &Connection, repo: RepoId) -> Result<(), StoreError> {
     conn.prepare_cached("DELETE FROM backlink WHERE repo = ?1")?.execute([repo.0])?;
     Ok(())
 }
 
 /// Forgets the subject of the record that is at `path` and about to go.
-pub(super) fn forget(conn: &Connection, repo: AccountId, path: &str) -> Result<(), StoreError> {
+pub(super) fn forget(conn: &Connection, repo: RepoId, path: &str) -> Result<(), StoreError> {
     if Kind::of_path(path).is_none() {
         return Ok(());
     }
@@ -85,22 +89,24 @@ pub(super) fn forget(conn: &Connection, repo: AccountId, path: &str) -> Result<(
 }
 
 /// Whether the subject of the record at `path` is noted.
-pub(crate) fn is_noted(conn: &Connection, repo: AccountId, path: &str, link: &Backlink) -> Result<bool, StoreError> {
-    let sql = "SELECT 1 FROM backlink WHERE repo = ?1 AND kind = ?2 AND subject = ?3 AND rkey = ?4";
-    Ok(conn.prepare_cached(sql)?.exists(params![repo.0, link.kind as i64, link.subject, rkey(path)])?)
+pub(crate) fn is_noted(conn: &Connection, account: AccountId, path: &str, link: &Backlink) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM backlink
+        WHERE repo = (SELECT repo FROM account WHERE id = ?1) AND kind = ?2 AND subject = ?3 AND rkey = ?4";
+    Ok(conn.prepare_cached(sql)?.exists(params![account.0, link.kind as i64, link.subject, rkey(path)])?)
 }
 
 /// Returns how many subjects of a repo's records are noted.
-pub(crate) fn count(conn: &Connection, repo: AccountId) -> Result<u64, StoreError> {
-    let sql = "SELECT count(*) FROM backlink WHERE repo = ?1";
-    Ok(conn.prepare_cached(sql)?.query_row([repo.0], |row| row.get::<_, i64>(0))? as u64)
+pub(crate) fn count(conn: &Connection, account: AccountId) -> Result<u64, StoreError> {
+    let sql = "SELECT count(*) FROM backlink WHERE repo = (SELECT repo FROM account WHERE id = ?1)";
+    Ok(conn.prepare_cached(sql)?.query_row([account.0], |row| row.get::<_, i64>(0))? as u64)
 }
 
 /// Returns the keys of at most `limit` records of the same kind and subject, oldest first.
-pub(crate) fn rkeys(conn: &Connection, repo: AccountId, link: &Backlink, limit: usize) -> Result<Vec<String>, StoreError> {
-    let sql = "SELECT rkey FROM backlink WHERE repo = ?1 AND kind = ?2 AND subject = ?3 ORDER BY rkey LIMIT ?4";
+pub(crate) fn rkeys(conn: &Connection, account: AccountId, link: &Backlink, limit: usize) -> Result<Vec<String>, StoreError> {
+    let sql = "SELECT rkey FROM backlink
+        WHERE repo = (SELECT repo FROM account WHERE id = ?1) AND kind = ?2 AND subject = ?3 ORDER BY rkey LIMIT ?4";
     let mut statement = conn.prepare_cached(sql)?;
-    let rows = statement.query_map(params![repo.0, link.kind as i64, link.subject, limit as i64], |row| row.get(0))?;
+    let rows = statement.query_map(params![account.0, link.kind as i64, link.subject, limit as i64], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

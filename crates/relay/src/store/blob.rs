@@ -6,7 +6,7 @@ use common::{Cid, Codec, Tid};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::row::{self, rev_value};
-use super::{AccountId, BatchTx, StoreError};
+use super::{AccountId, BatchTx, RepoId, StoreError};
 
 /// A blob of an account.
 #[derive(Clone, Debug)]
@@ -34,6 +34,11 @@ pub(crate) struct Reference {
     pub(crate) size: u64,
 }
 
+/// Whether a record refers to a row of `blob`: of the account's repo, of one that is being imported, or of one that was replaced
+/// and is not yet swept.
+pub(crate) const IS_REFERRED_TO: &str = "EXISTS (SELECT 1 FROM blob_ref WHERE cid = blob.cid AND repo IN (
+  SELECT repo FROM account WHERE id = blob.account UNION ALL SELECT number FROM unused_repo WHERE account = blob.account))";
+
 pub(crate) fn find(conn: &Connection, account: AccountId, cid: &Cid) -> Result<Option<BlobRow>, StoreError> {
     let sql = "SELECT cid, mime_type, size, temporary, takedown_ref FROM blob WHERE account = ?1 AND cid = ?2";
     let mut statement = conn.prepare_cached(sql)?;
@@ -56,7 +61,8 @@ fn from_row(row: &Row<'_>) -> Result<BlobRow, StoreError> {
 pub(crate) fn upsert(tx: &BatchTx<'_>, account: AccountId, new: &NewBlob<'_>) -> Result<BlobRow, StoreError> {
     let mut statement = tx.prepare_cached(
         "INSERT INTO blob (account, cid, mime_type, size, created_at, temporary)
-         VALUES (?1, ?2, ?3, ?4, ?5, NOT EXISTS (SELECT 1 FROM blob_ref WHERE account = ?1 AND cid = ?2))
+         VALUES (?1, ?2, ?3, ?4, ?5, NOT EXISTS (SELECT 1 FROM blob_ref WHERE cid = ?2 AND repo IN (
+           SELECT repo FROM account WHERE id = ?1 UNION ALL SELECT number FROM unused_repo WHERE account = ?1)))
          ON CONFLICT (account, cid) DO UPDATE SET
            created_at = excluded.created_at,
            mime_type = iif(temporary = 1, excluded.mime_type, mime_type),
@@ -73,29 +79,43 @@ pub(crate) fn upsert(tx: &BatchTx<'_>, account: AccountId, new: &NewBlob<'_>) ->
 
 /// Notes that the record at `path` refers to a blob, which is permanent from now on; `false` when there is no such blob, or it
 /// was taken down.
-pub(crate) fn refer(conn: &Connection, account: AccountId, path: &str, cid: &Cid, rev: Tid) -> Result<bool, StoreError> {
+pub(crate) fn refer(
+    conn: &Connection,
+    account: AccountId,
+    repo: RepoId,
+    path: &str,
+    cid: &Cid,
+    rev: Tid,
+) -> Result<bool, StoreError> {
     let sql = "UPDATE blob SET temporary = 0 WHERE account = ?1 AND cid = ?2 AND takedown_ref IS NULL";
     if conn.prepare_cached(sql)?.execute(params![account.0, cid.digest()])? == 0 {
         return Ok(false);
     }
-    let sql = "INSERT OR REPLACE INTO blob_ref (account, path, cid, rev) VALUES (?1, ?2, ?3, ?4)";
-    conn.prepare_cached(sql)?.execute(params![account.0, path, cid.digest(), rev_value(rev)])?;
+    let sql = "INSERT OR REPLACE INTO blob_ref (repo, path, cid, rev) VALUES (?1, ?2, ?3, ?4)";
+    conn.prepare_cached(sql)?.execute(params![repo.0, path, cid.digest(), rev_value(rev)])?;
     Ok(true)
 }
 
 /// Notes that the record at `path` refers to a blob, be it here or not; it is permanent as soon as it is.
-pub(crate) fn refer_ahead(conn: &Connection, account: AccountId, path: &str, cid: &Cid, rev: Tid) -> Result<(), StoreError> {
-    let sql = "INSERT OR REPLACE INTO blob_ref (account, path, cid, rev) VALUES (?1, ?2, ?3, ?4)";
-    conn.prepare_cached(sql)?.execute(params![account.0, path, cid.digest(), rev_value(rev)])?;
+pub(crate) fn refer_ahead(
+    conn: &Connection,
+    account: AccountId,
+    repo: RepoId,
+    path: &str,
+    cid: &Cid,
+    rev: Tid,
+) -> Result<(), StoreError> {
+    let sql = "INSERT OR REPLACE INTO blob_ref (repo, path, cid, rev) VALUES (?1, ?2, ?3, ?4)";
+    conn.prepare_cached(sql)?.execute(params![repo.0, path, cid.digest(), rev_value(rev)])?;
     let sql = "UPDATE blob SET temporary = 0 WHERE account = ?1 AND cid = ?2 AND temporary = 1";
     conn.prepare_cached(sql)?.execute(params![account.0, cid.digest()])?;
     Ok(())
 }
 
 /// Returns the blobs that the record at `path` refers to, as noted.
-pub(crate) fn references_of(conn: &Connection, account: AccountId, path: &str) -> Result<Vec<Cid>, StoreError> {
-    let mut statement = conn.prepare_cached("SELECT cid FROM blob_ref WHERE account = ?1 AND path = ?2")?;
-    let mut rows = statement.query(params![account.0, path])?;
+pub(crate) fn references_of(conn: &Connection, repo: RepoId, path: &str) -> Result<Vec<Cid>, StoreError> {
+    let mut statement = conn.prepare_cached("SELECT cid FROM blob_ref WHERE repo = ?1 AND path = ?2")?;
+    let mut rows = statement.query(params![repo.0, path])?;
     let mut cids = Vec::new();
     while let Some(row) = rows.next()? {
         cids.push(row::cid(row, "blob_ref", "cid", Codec::Raw)?);
@@ -105,31 +125,31 @@ pub(crate) fn references_of(conn: &Connection, account: AccountId, path: &str) -
 
 /// Returns at most `limit` paths of records that refer to a blob.
 pub(crate) fn paths_of(conn: &Connection, account: AccountId, cid: &Cid, limit: usize) -> Result<Vec<String>, StoreError> {
-    let sql = "SELECT path FROM blob_ref WHERE account = ?1 AND cid = ?2 ORDER BY path LIMIT ?3";
+    let sql = "SELECT path FROM blob_ref
+        WHERE repo = (SELECT repo FROM account WHERE id = ?1) AND cid = ?2 ORDER BY path LIMIT ?3";
     let mut statement = conn.prepare_cached(sql)?;
     let rows = statement.query_map(params![account.0, cid.digest(), limit as i64], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Forgets that the record at `path` refers to a blob. [`settle`] is to follow.
-pub(crate) fn drop_reference(tx: &BatchTx<'_>, account: AccountId, path: &str, cid: &Cid) -> Result<(), StoreError> {
-    let sql = "DELETE FROM blob_ref WHERE account = ?1 AND path = ?2 AND cid = ?3";
-    tx.prepare_cached(sql)?.execute(params![account.0, path, cid.digest()])?;
+pub(crate) fn drop_reference(tx: &BatchTx<'_>, repo: RepoId, path: &str, cid: &Cid) -> Result<(), StoreError> {
+    let sql = "DELETE FROM blob_ref WHERE repo = ?1 AND path = ?2 AND cid = ?3";
+    tx.prepare_cached(sql)?.execute(params![repo.0, path, cid.digest()])?;
     Ok(())
 }
 
 /// Forgets references of records that are not there, and makes each blob of an account temporary or not as the references say.
-pub(crate) fn settle(tx: &BatchTx<'_>, account: AccountId) -> Result<(), StoreError> {
+pub(crate) fn settle(tx: &BatchTx<'_>, account: AccountId, repo: RepoId) -> Result<(), StoreError> {
     tx.prepare_cached(
-        "DELETE FROM blob_ref WHERE account = ?1
-         AND NOT EXISTS (SELECT 1 FROM record WHERE repo = blob_ref.account AND path = blob_ref.path)",
+        "DELETE FROM blob_ref WHERE repo = ?1
+         AND NOT EXISTS (SELECT 1 FROM record WHERE repo = blob_ref.repo AND path = blob_ref.path)",
     )?
-    .execute([account.0])?;
-    tx.prepare_cached(
-        "UPDATE blob SET temporary = 1 - temporary, created_at = ?2 WHERE account = ?1
-         AND temporary = EXISTS (SELECT 1 FROM blob_ref WHERE account = blob.account AND cid = blob.cid)",
-    )?
-    .execute(params![account.0, tx.now_millis()])?;
+    .execute([repo.0])?;
+    let sql = format!(
+        "UPDATE blob SET temporary = 1 - temporary, created_at = ?2 WHERE account = ?1 AND temporary = {IS_REFERRED_TO}"
+    );
+    tx.prepare_cached(&sql)?.execute(params![account.0, tx.now_millis()])?;
     Ok(())
 }
 
@@ -141,8 +161,9 @@ pub(crate) fn list_missing(
     limit: usize,
 ) -> Result<Vec<(Cid, String)>, StoreError> {
     let mut statement = conn.prepare_cached(
-        "SELECT cid, min(path) AS path FROM blob_ref AS ref WHERE account = ?1 AND cid > ?2
-         AND NOT EXISTS (SELECT 1 FROM blob WHERE account = ref.account AND cid = ref.cid)
+        "SELECT cid, min(path) AS path FROM blob_ref AS ref
+         WHERE repo = (SELECT repo FROM account WHERE id = ?1) AND cid > ?2
+         AND NOT EXISTS (SELECT 1 FROM blob WHERE account = ?1 AND cid = ref.cid)
          GROUP BY cid ORDER BY cid LIMIT ?3",
     )?;
     let after: &[u8] = cursor.map_or(&[], |cid| cid.digest());
@@ -157,31 +178,50 @@ pub(crate) fn list_missing(
 /// Counts the blobs that records refer to and that are not here.
 pub(crate) fn count_missing(conn: &Connection, account: AccountId) -> Result<u64, StoreError> {
     let mut statement = conn.prepare_cached(
-        "SELECT count(DISTINCT cid) FROM blob_ref AS ref WHERE account = ?1
-         AND NOT EXISTS (SELECT 1 FROM blob WHERE account = ref.account AND cid = ref.cid)",
+        "SELECT count(DISTINCT cid) FROM blob_ref AS ref WHERE repo = (SELECT repo FROM account WHERE id = ?1)
+         AND NOT EXISTS (SELECT 1 FROM blob WHERE account = ?1 AND cid = ref.cid)",
     )?;
     Ok(statement.query_row([account.0], |row| row.get::<_, i64>(0))? as u64)
 }
 
 /// Forgets what the record at `path` referred to. A blob to which nothing refers any more is temporary again, from now on.
-pub(crate) fn drop_references(tx: &BatchTx<'_>, account: AccountId, path: &str) -> Result<(), StoreError> {
-    let dropped: Vec<Vec<u8>> = {
-        let mut statement = tx.prepare_cached("SELECT cid FROM blob_ref WHERE account = ?1 AND path = ?2")?;
-        let rows = statement.query_map(params![account.0, path], |row| row.get(0))?;
-        rows.collect::<Result<_, _>>()?
-    };
+pub(crate) fn drop_references(tx: &BatchTx<'_>, account: AccountId, repo: RepoId, path: &str) -> Result<(), StoreError> {
+    let dropped = references_of(tx, repo, path)?;
     if dropped.is_empty() {
         return Ok(());
     }
-    tx.prepare_cached("DELETE FROM blob_ref WHERE account = ?1 AND path = ?2")?.execute(params![account.0, path])?;
+    tx.prepare_cached("DELETE FROM blob_ref WHERE repo = ?1 AND path = ?2")?.execute(params![repo.0, path])?;
     for cid in dropped {
-        tx.prepare_cached(
-            "UPDATE blob SET temporary = 1, created_at = ?3 WHERE account = ?1 AND cid = ?2
-             AND NOT EXISTS (SELECT 1 FROM blob_ref WHERE account = ?1 AND cid = ?2)",
-        )?
-        .execute(params![account.0, cid, tx.now_millis()])?;
+        let_go(tx, account, &cid)?;
     }
     Ok(())
+}
+
+/// Makes a blob temporary from now on, if no record of its account refers to it any more.
+fn let_go(tx: &BatchTx<'_>, account: AccountId, cid: &Cid) -> Result<(), StoreError> {
+    let sql = format!(
+        "UPDATE blob SET temporary = 1, created_at = ?3 WHERE account = ?1 AND cid = ?2 AND temporary = 0 AND NOT {IS_REFERRED_TO}"
+    );
+    tx.prepare_cached(&sql)?.execute(params![account.0, cid.digest(), tx.now_millis()])?;
+    Ok(())
+}
+
+/// Forgets at most `limit` references under a number that is no (longer) an account's, and returns how many those were.
+pub(super) fn sweep_references(tx: &BatchTx<'_>, account: AccountId, repo: RepoId, limit: usize) -> Result<usize, StoreError> {
+    let sql = "DELETE FROM blob_ref WHERE repo = ?1 AND (path, cid) IN
+               (SELECT path, cid FROM blob_ref WHERE repo = ?1 LIMIT ?2) RETURNING cid";
+    let mut swept = Vec::new();
+    {
+        let mut statement = tx.prepare_cached(sql)?;
+        let mut rows = statement.query(params![repo.0, limit as i64])?;
+        while let Some(row) = rows.next()? {
+            swept.push(row::cid(row, "blob_ref", "cid", Codec::Raw)?);
+        }
+    }
+    for cid in &swept {
+        let_go(tx, account, cid)?;
+    }
+    Ok(swept.len())
 }
 
 /// Lists the blobs that records refer to, by CID after `cursor`; with `since`, only those that a later commit referred to.
@@ -193,7 +233,8 @@ pub(crate) fn list(
     limit: usize,
 ) -> Result<Vec<Cid>, StoreError> {
     let mut statement = conn.prepare_cached(
-        "SELECT DISTINCT cid FROM blob_ref WHERE account = ?1 AND cid > ?2 AND rev > ?3 ORDER BY cid LIMIT ?4",
+        "SELECT DISTINCT cid FROM blob_ref WHERE repo = (SELECT repo FROM account WHERE id = ?1) AND cid > ?2 AND rev > ?3
+         ORDER BY cid LIMIT ?4",
     )?;
     let after: &[u8] = cursor.map_or(&[], |cid| cid.digest());
     let mut rows = statement.query(params![account.0, after, since.map_or(0, rev_value), limit as i64])?;
@@ -229,12 +270,13 @@ pub(crate) fn list_stored(
 /// What was taken down keeps its row, which is what refuses it when it is uploaded again.
 pub(crate) fn delete_expired(tx: &BatchTx<'_>, before_millis: i64, limit: usize) -> Result<Vec<Cid>, StoreError> {
     // A blob to which a record refers is not temporary. Should that ever be wrong, the reference decides.
-    let mut statement = tx.prepare_cached(
+    let sql = format!(
         "DELETE FROM blob WHERE (account, cid) IN
-           (SELECT account, cid FROM blob AS old WHERE temporary = 1 AND created_at < ?1 AND takedown_ref IS NULL
-            AND NOT EXISTS (SELECT 1 FROM blob_ref WHERE account = old.account AND cid = old.cid) LIMIT ?2)
-         RETURNING cid",
-    )?;
+           (SELECT account, cid FROM blob WHERE temporary = 1 AND created_at < ?1 AND takedown_ref IS NULL
+            AND NOT {IS_REFERRED_TO} LIMIT ?2)
+         RETURNING cid"
+    );
+    let mut statement = tx.prepare_cached(&sql)?;
     let mut rows = statement.query(params![before_millis, limit as i64])?;
     let mut cids = Vec::new();
     while let Some(row) = rows.next()? {

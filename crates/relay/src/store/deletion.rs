@@ -1,4 +1,4 @@
-//! What is left to be deleted of accounts that are gone.
+//! What is left to be deleted of accounts that are gone, beside the content of their repos ([`super::unused_repo`]).
 
 use rusqlite::{Connection, params};
 
@@ -10,21 +10,6 @@ pub(crate) struct Deletion {
     pub(crate) account: AccountId,
     /// The event that announced it; those before it go.
     pub(crate) seq: i64,
-}
-
-/// What an account leaves behind, by table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Leftovers {
-    Records,
-    Nodes,
-    Backlinks,
-    BlobReferences,
-    /// Blobs keep their rows until their bytes are collected.
-    Blobs,
-}
-
-impl Leftovers {
-    pub(crate) const ALL: [Self; 5] = [Self::Records, Self::Nodes, Self::Backlinks, Self::BlobReferences, Self::Blobs];
 }
 
 pub(crate) fn insert(tx: &BatchTx<'_>, new: Deletion) -> Result<(), StoreError> {
@@ -45,32 +30,12 @@ pub(crate) fn delete(tx: &BatchTx<'_>, account: AccountId) -> Result<(), StoreEr
     Ok(())
 }
 
-/// Deletes at most `limit` rows that an account left behind, and returns how many that were.
-pub(crate) fn delete_leftovers(
-    tx: &BatchTx<'_>,
-    account: AccountId,
-    what: Leftovers,
-    limit: usize,
-) -> Result<usize, StoreError> {
-    // Each statement goes along a primary key. A blob is given up by making it one that was temporary for long: the next
-    // collection removes it, with its bytes unless another account has the blob, too.
-    let sql = match what {
-        Leftovers::Records => {
-            "DELETE FROM record WHERE repo = ?1 AND path IN (SELECT path FROM record WHERE repo = ?1 LIMIT ?2)"
-        }
-        Leftovers::Nodes => "DELETE FROM node WHERE repo = ?1 AND cid IN (SELECT cid FROM node WHERE repo = ?1 LIMIT ?2)",
-        Leftovers::Backlinks => {
-            "DELETE FROM backlink WHERE repo = ?1 AND (kind, subject, rkey) IN
-               (SELECT kind, subject, rkey FROM backlink WHERE repo = ?1 LIMIT ?2)"
-        }
-        Leftovers::BlobReferences => {
-            "DELETE FROM blob_ref WHERE account = ?1 AND (path, cid) IN
-               (SELECT path, cid FROM blob_ref WHERE account = ?1 LIMIT ?2)"
-        }
-        Leftovers::Blobs => {
-            "UPDATE blob SET temporary = 1, created_at = 0, takedown_ref = NULL WHERE account = ?1 AND cid IN
-               (SELECT cid FROM blob WHERE account = ?1 AND (created_at <> 0 OR temporary = 0) LIMIT ?2)"
-        }
-    };
+/// Gives up at most `limit` blobs that an account left behind, and returns how many that were.
+///
+/// A blob is given up by making it one that was temporary for long: the next collection removes it, with its bytes unless
+/// another account has the blob, too.
+pub(crate) fn give_blobs_up(tx: &BatchTx<'_>, account: AccountId, limit: usize) -> Result<usize, StoreError> {
+    let sql = "UPDATE blob SET temporary = 1, created_at = 0, takedown_ref = NULL WHERE account = ?1 AND cid IN
+               (SELECT cid FROM blob WHERE account = ?1 AND (created_at <> 0 OR temporary = 0) LIMIT ?2)";
     Ok(tx.prepare_cached(sql)?.execute(params![account.0, limit as i64])?)
 }

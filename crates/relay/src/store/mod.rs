@@ -45,6 +45,7 @@ pub(crate) mod standing;
 mod stats;
 pub(crate) mod tls;
 pub(crate) mod totp;
+pub(crate) mod unused_repo;
 pub(crate) mod web_session;
 mod writer;
 
@@ -57,6 +58,13 @@ pub(crate) use writer::{BatchTx, WriteFailed, WritePermit};
 /// The number by which tables name an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct AccountId(pub(crate) i64);
+
+/// The number under which the content of a repo is stored. That of an account changes when its repo is replaced as a whole.
+///
+/// Functions that read take the account: their statements look the number up, so each sees one repo, whatever takes its place
+/// meanwhile. Those that write take the number, from a head that the writer has checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct RepoId(pub(crate) i64);
 
 /// Why the database did not do what was asked.
 #[derive(Debug, thiserror::Error)]

@@ -24,16 +24,17 @@ pub(crate) struct RecentRecord {
 /// Returns the `limit` records of a collection whose keys sort last, in that order, without those that were taken down.
 pub(crate) fn last_of(
     conn: &Connection,
-    repo: AccountId,
+    account: AccountId,
     collection: &str,
     limit: usize,
 ) -> Result<Vec<RecentRecord>, StoreError> {
     let mut statement = conn.prepare_cached(
         "SELECT path, cid, rev, block FROM record
-         WHERE repo = ?1 AND path > ?2 AND path < ?3 AND takedown_ref IS NULL ORDER BY path DESC LIMIT ?4",
+         WHERE repo = (SELECT repo FROM account WHERE id = ?1) AND path > ?2 AND path < ?3 AND takedown_ref IS NULL
+         ORDER BY path DESC LIMIT ?4",
     )?;
     // '0' follows '/': the range holds what begins with `collection/`.
-    let mut rows = statement.query(params![repo.0, format!("{collection}/"), format!("{collection}0"), limit as i64])?;
+    let mut rows = statement.query(params![account.0, format!("{collection}/"), format!("{collection}0"), limit as i64])?;
     let mut found = Vec::with_capacity(limit);
     while let Some(row) = rows.next()? {
         found.push(RecentRecord {
@@ -47,7 +48,8 @@ pub(crate) fn last_of(
 }
 
 /// Whether one of the first records of a repo was written by `rev` or before. In a repo that was just imported there is none.
-pub(crate) fn has_written_by(conn: &Connection, repo: AccountId, rev: Tid) -> Result<bool, StoreError> {
-    let sql = "SELECT 1 FROM (SELECT rev FROM record WHERE repo = ?1 LIMIT ?2) WHERE rev <= ?3 LIMIT 1";
-    Ok(conn.prepare_cached(sql)?.exists(params![repo.0, SAMPLE, rev_value(rev)])?)
+pub(crate) fn has_written_by(conn: &Connection, account: AccountId, rev: Tid) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM (SELECT rev FROM record
+        WHERE repo = (SELECT repo FROM account WHERE id = ?1) LIMIT ?2) WHERE rev <= ?3 LIMIT 1";
+    Ok(conn.prepare_cached(sql)?.exists(params![account.0, SAMPLE, rev_value(rev)])?)
 }

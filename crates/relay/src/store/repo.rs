@@ -4,7 +4,7 @@ use common::{Cid, Codec, Tid};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::row::{self, rev_value};
-use super::{AccountId, StoreError};
+use super::{AccountId, RepoId, StoreError};
 
 /// The last durable state of a repo.
 #[derive(Clone, Debug)]
@@ -30,6 +30,12 @@ pub(crate) fn find(conn: &Connection, repo: AccountId) -> Result<Option<RepoRow>
         commit_block: row.get("commit_block")?,
         fresh_nodes: row.get("fresh_nodes")?,
     }))
+}
+
+/// Returns the number under which an account has its repo; `None` when there is no such account.
+pub(crate) fn number(conn: &Connection, account: AccountId) -> Result<Option<RepoId>, StoreError> {
+    let sql = "SELECT repo FROM account WHERE id = ?1";
+    Ok(conn.prepare_cached(sql)?.query_row([account.0], |row| row.get(0).map(RepoId)).optional()?)
 }
 
 /// Returns head and rev alone.
@@ -95,12 +101,12 @@ fn move_head(conn: &Connection, sql: &str, repo: AccountId, expected: &Cid, next
 }
 
 /// Returns the block of a tree node that is not fresh.
-pub(crate) fn find_node(conn: &Connection, repo: AccountId, cid: &Cid) -> Result<Option<Vec<u8>>, StoreError> {
-    let sql = "SELECT block FROM node WHERE repo = ?1 AND cid = ?2";
-    Ok(conn.prepare_cached(sql)?.query_row(params![repo.0, cid.digest()], |row| row.get(0)).optional()?)
+pub(crate) fn find_node(conn: &Connection, account: AccountId, cid: &Cid) -> Result<Option<Vec<u8>>, StoreError> {
+    let sql = "SELECT block FROM node WHERE repo = (SELECT repo FROM account WHERE id = ?1) AND cid = ?2";
+    Ok(conn.prepare_cached(sql)?.query_row(params![account.0, cid.digest()], |row| row.get(0)).optional()?)
 }
 
-pub(crate) fn insert_node(conn: &Connection, repo: AccountId, cid: &Cid, rev: Tid, block: &[u8]) -> Result<(), StoreError> {
+pub(crate) fn insert_node(conn: &Connection, repo: RepoId, cid: &Cid, rev: Tid, block: &[u8]) -> Result<(), StoreError> {
     // A node may come back while an older commit's spill of it is still there: same name, same bytes.
     conn.prepare_cached("INSERT OR REPLACE INTO node (repo, cid, rev, block) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
         repo.0,
@@ -111,19 +117,19 @@ pub(crate) fn insert_node(conn: &Connection, repo: AccountId, cid: &Cid, rev: Ti
     Ok(())
 }
 
-pub(crate) fn delete_node(conn: &Connection, repo: AccountId, cid: &Cid) -> Result<(), StoreError> {
+pub(crate) fn delete_node(conn: &Connection, repo: RepoId, cid: &Cid) -> Result<(), StoreError> {
     conn.prepare_cached("DELETE FROM node WHERE repo = ?1 AND cid = ?2")?.execute(params![repo.0, cid.digest()])?;
     Ok(())
 }
 
 /// Returns how many tree nodes of a repo are stored, but for those that are fresh.
-pub(crate) fn count_nodes(conn: &Connection, repo: AccountId) -> Result<u64, StoreError> {
-    let sql = "SELECT count(*) FROM node WHERE repo = ?1";
-    Ok(conn.prepare_cached(sql)?.query_row([repo.0], |row| row.get::<_, i64>(0))? as u64)
+pub(crate) fn count_nodes(conn: &Connection, account: AccountId) -> Result<u64, StoreError> {
+    let sql = "SELECT count(*) FROM node WHERE repo = (SELECT repo FROM account WHERE id = ?1)";
+    Ok(conn.prepare_cached(sql)?.query_row([account.0], |row| row.get::<_, i64>(0))? as u64)
 }
 
 /// Lists the tree nodes of a repo, but for those that are fresh.
-pub(crate) fn list_nodes(conn: &Connection, repo: AccountId) -> Result<Vec<Cid>, StoreError> {
+pub(crate) fn list_nodes(conn: &Connection, repo: RepoId) -> Result<Vec<Cid>, StoreError> {
     let mut statement = conn.prepare_cached("SELECT cid FROM node WHERE repo = ?1")?;
     let mut rows = statement.query([repo.0])?;
     let mut cids = Vec::new();
@@ -136,12 +142,15 @@ pub(crate) fn list_nodes(conn: &Connection, repo: AccountId) -> Result<Vec<Cid>,
 /// Visits the nodes that commits after `since` made and that are not fresh, until `visit` returns `false`.
 pub(crate) fn scan_nodes_since(
     conn: &Connection,
-    repo: AccountId,
+    account: AccountId,
     since: Tid,
     mut visit: impl FnMut(Cid, &[u8]) -> Result<bool, StoreError>,
 ) -> Result<(), StoreError> {
-    let mut statement = conn.prepare_cached("SELECT cid, block FROM node WHERE repo = ?1 AND rev > ?2")?;
-    let mut rows = statement.query(params![repo.0, rev_value(since)])?;
+    let mut statement = conn.prepare_cached(
+        "SELECT cid, block FROM node
+        WHERE repo = (SELECT repo FROM account WHERE id = ?1) AND rev > ?2",
+    )?;
+    let mut rows = statement.query(params![account.0, rev_value(since)])?;
     while let Some(row) = rows.next()? {
         let block = row.get_ref(1)?.as_blob().map_err(|err| row::corrupt("node", "block", &err))?;
         if !visit(row::cid(row, "node", "cid", Codec::DagCbor)?, block)? {

@@ -58,6 +58,7 @@ pub(crate) fn start(app: &AppState, tracker: &TaskTracker) {
     // Also where the server never runs for an hour.
     at_start(app, tracker, "delete accounts", crate::account::delete_due);
     every(app, tracker, "delete accounts", Duration::from_secs(3600), crate::account::delete_due);
+    at_start(app, tracker, "finish deletions", crate::account::finish_deletions);
     every(app, tracker, "finish deletions", Duration::from_secs(600), crate::account::finish_deletions);
     every(app, tracker, "sweep sessions", Duration::from_secs(3600), crate::account::sweep_sessions);
     every(app, tracker, "sweep browsers", Duration::from_secs(3600), crate::pages::sweep);

@@ -14,7 +14,7 @@ const MAX_COMPLAINTS: usize = 20;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 pub(super) fn check(run: &mut Run<'_>) {
-    run.begin(Phase::Database, 2);
+    run.begin(Phase::Database, 3);
     let (is_over, statement) = (run.pace.watch(), run.conn.get_interrupt_handle());
     let (done, waiting) = mpsc::channel::<()>();
     std::thread::scope(|threads| {
@@ -29,6 +29,8 @@ pub(super) fn check(run: &mut Run<'_>) {
         pages(run);
         run.advance(Phase::Database, 1);
         references(run);
+        run.advance(Phase::Database, 1);
+        numbers(run);
         run.advance(Phase::Database, 1);
         drop(done);
     });
@@ -66,6 +68,33 @@ fn references(run: &mut Run<'_>) {
             }
         }
         Err(err) => failed(run, "SQLite's check of references", err),
+    }
+}
+
+/// Looks for repos that are neither an account's nor on the list of those to be swept, by seeking from each to the next.
+fn numbers(run: &mut Run<'_>) {
+    for table in ["record", "node", "backlink", "blob_ref"] {
+        let sql = format!(
+            "WITH RECURSIVE stored (number) AS (
+               SELECT min(repo) FROM {table}
+               UNION ALL SELECT (SELECT min(repo) FROM {table} WHERE repo > number) FROM stored WHERE number IS NOT NULL)
+             SELECT number FROM stored WHERE number IS NOT NULL
+               AND NOT EXISTS (SELECT 1 FROM account WHERE repo = number)
+               AND NOT EXISTS (SELECT 1 FROM unused_repo AS unused WHERE unused.number = stored.number) LIMIT ?1"
+        );
+        let unowned = run.conn.prepare(&sql).and_then(|mut statement| {
+            let rows = statement.query_map([MAX_COMPLAINTS as i64], |row| row.get::<_, i64>(0))?;
+            rows.collect::<Result<Vec<_>, _>>()
+        });
+        match unowned {
+            Ok(numbers) => {
+                for number in numbers {
+                    let sentence = format!("Rows of `{table}` are stored as repo {number}, which no account has.");
+                    run.find(Kind::RepoUnowned, None, sentence);
+                }
+            }
+            Err(err) => return failed(run, "The look for repos without an account", err),
+        }
     }
 }
 

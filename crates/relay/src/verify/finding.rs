@@ -23,6 +23,7 @@ pub(crate) enum Severity {
 pub(crate) enum Kind {
     DatabaseDamaged,
     DatabaseReference,
+    RepoUnowned,
     SecretUnopenable,
     SigningKeyUnopenable,
     RecordDamaged,
@@ -99,9 +100,10 @@ pub(crate) enum Mending {
 
 impl Kind {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 31] = [
+    pub(crate) const ALL: [Self; 32] = [
         Self::DatabaseDamaged,
         Self::DatabaseReference,
+        Self::RepoUnowned,
         Self::SecretUnopenable,
         Self::SigningKeyUnopenable,
         Self::RecordDamaged,
@@ -136,7 +138,8 @@ impl Kind {
     pub(crate) const fn severity(self) -> Severity {
         match self {
             Self::BlobFileLeftover => Severity::Notice,
-            Self::BacklinkMissing
+            Self::RepoUnowned
+            | Self::BacklinkMissing
             | Self::BacklinkLeftover
             | Self::TreeNodeLeftover
             | Self::BlobReferenceLeftover
@@ -191,6 +194,7 @@ impl Kind {
             Self::BlobFileLeftover => Mending::ByItself,
             Self::DatabaseDamaged
             | Self::DatabaseReference
+            | Self::RepoUnowned
             | Self::SecretUnopenable
             | Self::SigningKeyUnopenable
             | Self::RecordDamaged
@@ -208,6 +212,9 @@ impl Kind {
         match self {
             Self::DatabaseDamaged | Self::DatabaseReference => {
                 "Stop the server, copy the whole data folder aside, and restore the newest backup that was verified."
+            }
+            Self::RepoUnowned => {
+                "If an account is missing, restore the newest backup that was verified; otherwise these rows only take up room."
             }
             Self::SecretUnopenable => "Give the server the master key that the data folder was made with (secrets.master_key).",
             Self::SigningKeyUnopenable => {
@@ -281,7 +288,7 @@ mod tests {
     fn ids_are_stable() {
         let names: Vec<String> = Kind::ALL.iter().map(|kind| kind.name()).collect();
         assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), Kind::ALL.len());
-        insta::assert_snapshot!(names.join(" "), @"database-damaged database-reference secret-unopenable signing-key-unopenable record-damaged backlink-missing backlink-leftover tree-unreadable tree-node-missing tree-node-damaged tree-node-leftover tree-root head-damaged head-signature head-missing event-damaged event-chain event-head blob-reference-missing blob-reference-leftover blob-absent blob-state blob-file-missing blob-file-damaged blob-file-leftover blobs-unreadable did-unresolved did-signing-key did-rotation-key did-endpoint did-handle");
+        insta::assert_snapshot!(names.join(" "), @"database-damaged database-reference repo-unowned secret-unopenable signing-key-unopenable record-damaged backlink-missing backlink-leftover tree-unreadable tree-node-missing tree-node-damaged tree-node-leftover tree-root head-damaged head-signature head-missing event-damaged event-chain event-head blob-reference-missing blob-reference-leftover blob-absent blob-state blob-file-missing blob-file-damaged blob-file-leftover blobs-unreadable did-unresolved did-signing-key did-rotation-key did-endpoint did-handle");
     }
 
     #[test]

@@ -151,7 +151,7 @@ impl Repo<'_> {
             Ok(())
         });
         let (mut count, mut links, mut wrong, mut since_look, mut placeable) = (0, 0, 0, 0, true);
-        let sql = "SELECT path, cid FROM blob_ref WHERE account = ?1 ORDER BY path, cid";
+        let sql = "SELECT path, cid FROM blob_ref WHERE repo = (SELECT repo FROM account WHERE id = ?1) ORDER BY path, cid";
         let mut statement = self.conn.prepare(sql)?;
         let mut references = References { rows: statement.query([self.id.0])?, next: None };
         references.advance()?;
@@ -292,9 +292,9 @@ impl Repo<'_> {
             let sentence = format!("The record at {path} refers to the blob {cid}, which was never uploaded here.");
             run.find_blob(Kind::BlobAbsent, Some(self.did), &cid, sentence);
         }
-        let sql = "SELECT cid, temporary FROM blob AS b WHERE account = ?1
-           AND temporary = EXISTS (SELECT 1 FROM blob_ref WHERE account = b.account AND cid = b.cid) LIMIT ?2";
-        let mut statement = self.conn.prepare_cached(sql)?;
+        let referred = blob::IS_REFERRED_TO;
+        let sql = format!("SELECT cid, temporary FROM blob WHERE account = ?1 AND temporary = {referred} LIMIT ?2");
+        let mut statement = self.conn.prepare_cached(&sql)?;
         let mut rows = statement.query(params![self.id.0, EACH as i64])?;
         while let Some(row) = rows.next()? {
             let cid = row::cid(row, "blob", "cid", Codec::Raw)?;

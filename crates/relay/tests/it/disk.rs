@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use crate::support::{Dice, Follower, Ledger, Load, NOTE, Process, UntilFull, User, audit};
 
 /// Lets files of a process grow to `bytes` and no further, or as they like. `false` where that cannot be done.
-fn limit_files(server: &Process, bytes: Option<u64>) -> bool {
+pub(crate) fn limit_files(server: &Process, bytes: Option<u64>) -> bool {
     let limit = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
     let (pid, limit) = (server.pid().to_string(), format!("--fsize={limit}:unlimited"));
     Command::new("prlimit").args(["--pid", &pid, &limit]).status().is_ok_and(|status| status.success())

@@ -96,7 +96,7 @@ async fn a_corrupted_page_takes_only_what_lies_on_it() {
     let db = Connection::open(&path).unwrap();
     let page_bytes: i64 = db.query_row("PRAGMA page_size", [], |row| row.get(0)).unwrap();
     let page_bytes = page_bytes as u64;
-    let sql = "SELECT path, block FROM record JOIN account ON account.id = record.repo WHERE did = ?1 ORDER BY path LIMIT 1";
+    let sql = "SELECT path, block FROM record JOIN account ON account.repo = record.repo WHERE did = ?1 ORDER BY path LIMIT 1";
     let (marked, needle): (String, Vec<u8>) = db.query_row(sql, [&alice.did], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     drop(db);
     // The page that holds alice's first record. It is in an event, too, which is left alone.

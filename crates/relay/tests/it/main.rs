@@ -29,6 +29,7 @@ mod firehose;
 mod full_disk;
 mod hostile;
 mod identity;
+mod imports;
 mod invites;
 mod lexicons;
 mod migration;

@@ -12,19 +12,19 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::support::{Client, Reply, TestPds, User, read_export};
 
-const CAR: &str = "application/vnd.ipld.car";
-const POST: &str = "app.bsky.feed.post";
+pub(crate) const CAR: &str = "application/vnd.ipld.car";
+pub(crate) const POST: &str = "app.bsky.feed.post";
 
 /// What is made wrong in an operation.
 type Fault = Box<dyn FnOnce(&mut serde_json::Value)>;
 
 /// A key of the tests' own.
-fn key(seed: u8) -> SigningKey {
+pub(crate) fn key(seed: u8) -> SigningKey {
     SigningKey::from_bytes(Curve::K256, &[seed; 32]).unwrap()
 }
 
 /// Creates an account whose owner has a rotation key above the server's.
-async fn account_with_recovery(pds: &TestPds, name: &str, recovery: &SigningKey) -> User {
+pub(crate) async fn account_with_recovery(pds: &TestPds, name: &str, recovery: &SigningKey) -> User {
     let body = json!({
         "handle": format!("{name}.test"), "email": format!("{name}@example.com"), "password": format!("{name}-password"),
         "recoveryKey": recovery.verifying_key().to_did_key(),
@@ -34,7 +34,7 @@ async fn account_with_recovery(pds: &TestPds, name: &str, recovery: &SigningKey)
 }
 
 /// Changes a DID as its owner does who has the key `recovery`.
-async fn change_did(pds: &TestPds, did: &str, recovery: &SigningKey, change: impl FnOnce(&mut serde_json::Value)) {
+pub(crate) async fn change_did(pds: &TestPds, did: &str, recovery: &SigningKey, change: impl FnOnce(&mut serde_json::Value)) {
     let operation = did_operation(pds, did, recovery, change).await;
     let plc = Client::new(pds.plc_url(), None);
     plc.send(plc.request("POST", &format!("/{did}")).json(&operation)).await.good();
@@ -71,7 +71,7 @@ async fn lead_to(pds: &TestPds, user: &User, recovery: &SigningKey) {
     .await;
 }
 
-async fn import(user: &User, car: &[u8]) -> Reply {
+pub(crate) async fn import(user: &User, car: &[u8]) -> Reply {
     user.post_bytes("com.atproto.repo.importRepo", CAR, car.to_vec()).await
 }
 
@@ -79,13 +79,13 @@ async fn status(user: &User) -> serde_json::Value {
     user.get("com.atproto.server.checkAccountStatus", &[]).await.good().json()
 }
 
-fn record(text: &str) -> Vec<u8> {
+pub(crate) fn record(text: &str) -> Vec<u8> {
     let record = json!({ "$type": POST, "text": text, "createdAt": "2026-01-01T00:00:00.000Z" });
     cbor::encode(&common::json::parse(record.to_string().as_bytes()).unwrap())
 }
 
 /// Makes the CAR of a repo: the commit, the tree, the records, each where the order of its kind puts it.
-fn repo_car(did: &str, signer: &SigningKey, rev: Tid, records: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
+pub(crate) fn repo_car(did: &str, signer: &SigningKey, rev: Tid, records: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
     let mut nodes = Vec::new();
     let mut builder = Builder::new(|cid, _, block| {
         nodes.push((cid, block));

@@ -92,8 +92,8 @@ async fn what_is_whole_has_no_findings_with_and_without_a_server() {
 type Damage = (&'static str, fn(&Connection, &Path, i64), i32, &'static [&'static str]);
 
 /// What only a person can mend.
-const BY_HAND: [&str; 5] =
-    ["record-damaged", "signing-key-unopenable", "database-reference", "did-handle", "blob-file-leftover"];
+const BY_HAND: [&str; 6] =
+    ["repo-unowned", "record-damaged", "signing-key-unopenable", "database-reference", "did-handle", "blob-file-leftover"];
 
 const DAMAGES: &[Damage] = &[
     (
@@ -189,11 +189,7 @@ const DAMAGES: &[Damage] = &[
     (
         "a blob reference is gone",
         |db, _, alice| {
-            run(
-                db,
-                "DELETE FROM blob_ref WHERE account = ?1 AND path = (SELECT min(path) FROM blob_ref WHERE account = ?1)",
-                alice,
-            );
+            run(db, "DELETE FROM blob_ref WHERE repo = ?1 AND path = (SELECT min(path) FROM blob_ref WHERE repo = ?1)", alice);
         },
         4,
         &["blob-reference-missing", "blob-state"],
@@ -203,7 +199,7 @@ const DAMAGES: &[Damage] = &[
         |db, _, alice| {
             run(
                 db,
-                "INSERT INTO blob_ref SELECT account, 'com.example.note/zzzz', cid, rev FROM blob_ref WHERE account = ?1 LIMIT 1",
+                "INSERT INTO blob_ref SELECT repo, 'com.example.note/zzzz', cid, rev FROM blob_ref WHERE repo = ?1 LIMIT 1",
                 alice,
             );
         },
@@ -243,6 +239,12 @@ const DAMAGES: &[Damage] = &[
         &["database-reference"],
     ),
     (
+        "rows are left of a repo that no account has",
+        |db, _, alice| run(db, "INSERT INTO node SELECT 1 << 40, cid, rev, block FROM node WHERE repo = ?1 LIMIT 1", alice),
+        3,
+        &["repo-unowned"],
+    ),
+    (
         "a handle changes here alone",
         |db, _, alice| run(db, "UPDATE account SET handle = 'other.test' WHERE id = ?1", alice),
         3,
@@ -253,7 +255,9 @@ const DAMAGES: &[Damage] = &[
     ("a blob's file rots", |_, dir, _| rot(&a_blob(dir)), 4, &["blob-file-damaged"]),
 ];
 
+/// Runs a statement in which `?1` is an account, and `repo` the number of its repo.
 fn run(db: &Connection, sql: &str, alice: i64) {
+    let sql = &sql.replace("repo = ?1", "repo = (SELECT repo FROM account WHERE id = ?1)");
     assert_ne!(db.execute(sql, [alice]).unwrap(), 0, "{sql}");
 }
 

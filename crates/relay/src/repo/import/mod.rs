@@ -5,10 +5,15 @@
 //! The body is laid down as it comes ([`staging`]), every block checked against its CID. When all is here: the commit must be
 //! the account's and be signed ([`check_signature`]); the tree is walked, and built anew from its records, which must give the
 //! same root; every record must be there and be data of the protocol. What is left is written down in the order in which it is
-//! stored ([`sorted`]). All this happens beside the server's work, and nothing is stored yet. Then the repo is locked, a commit
-//! of our own is signed over the tree, with a rev above both that of the CAR and that of the repo here, and one transaction puts
-//! the difference in. So a crash at any time leaves the old repo or the new one, and sending the CAR again is always right:
-//! where the repo has that tree already, nothing changes.
+//! stored ([`sorted`]). All this happens beside the server's work, and nothing is stored yet. Then the repo is locked, and a
+//! commit of our own is signed over the tree, with a rev above both that of the CAR and that of the repo here. The whole is laid
+//! down under a number that no account has ([`lay_down`]), in slices between which others write, and one last transaction gives
+//! the account that number with the new head. So readers see the old repo or the new one, a crash at any time leaves one of
+//! them, and sending the CAR again is always right: where the repo has that tree already, nothing changes.
+//!
+//! The number is on the list of those to be swept ([`crate::store::unused_repo`]) before anything is stored under it, and the
+//! last transaction puts the old one there in its place. So what a crash or a full disk cuts off is swept like what was replaced:
+//! soon, or after the next start.
 //!
 //! # Whose signature
 //!
@@ -20,11 +25,15 @@
 //!
 //! # Tricky bits
 //!
-//! - The transaction is one, whatever the size of the repo, since readers must not see half of it. Others' writes wait for it:
-//!   about a second for 100,000 records, once in the life of an account.
+//! - Writes to the repo wait for its lock until the import is done, and stand on the new repo: none that was acknowledged after
+//!   the import began is replaced by it.
+//! - An account may be deleted, and a record taken down, while its repo is laid down: each slice looks whether there is an
+//!   account, and the last transaction carries takedowns over.
+//! - References to blobs count from when they are laid down, under whatever number: a blob that either repo needs stays.
 //! - Blobs are referred to before they are here: `repo.listMissingBlobs` tells which, and they are permanent when they come.
 //! - An active account may import too; the network is told by a `#sync`, since no `#commit` could hold the change.
 
+mod lay_down;
 mod sorted;
 mod staging;
 
@@ -34,25 +43,23 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use common::{Cid, Codec, Datetime, Did, Tid, Value, blob_ref, cbor};
+use common::{Cid, Codec, Did, Tid, Value, blob_ref, cbor};
 use crypto::VerifyingKey;
 use http_body_util::BodyExt as _;
-use repo_engine::{Builder, Commit, CommitError, Key, Step, TreeError, UnsignedCommit, Walk};
-use rusqlite::params;
+use repo_engine::{Builder, Commit, CommitError, Key, Step, TreeError, Walk};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use self::sorted::{Item, Sorted, SortedWriter};
+pub(crate) use self::lay_down::import;
+use self::sorted::{Sorted, SortedWriter};
 pub(crate) use self::staging::StagingError;
 use self::staging::{Receiver, Staged};
-use super::prepare::commit_car;
-use super::write::{CommitMeta, Repos, WriteError};
+use super::write::WriteError;
 use crate::auth::RepoGrant;
 use crate::background::{self, background};
-use crate::firehose::frames;
 use crate::identity::{PlcClientError, ResolveError};
 use crate::secrets::SecretError;
 use crate::state::App;
-use crate::store::{AccountId, BatchTx, StoreError, WriteFailed, account, blob, move_in, record, repo};
+use crate::store::{StoreError, WriteFailed, account, move_in};
 use crate::work::joined;
 
 /// Imports under way at once; each may fill a file as large as the largest import.
@@ -62,8 +69,6 @@ const CHUNKS_AHEAD: usize = 4;
 /// How long a client may send nothing, and how long it may take for all.
 const STALL: Duration = Duration::from_secs(60);
 const WHOLE: Duration = Duration::from_secs(3600);
-/// Records of the repo here that are compared at a time.
-const PAGE: usize = 1024;
 
 /// Where imports are laid down.
 #[derive(Debug)]
@@ -275,122 +280,5 @@ pub(crate) fn blobs_of(block: &[u8]) -> Result<Vec<Cid>, String> {
         }
         Ok(_) => Err("it is not a map".to_owned()),
         Err(err) => Err(err.to_string()),
-    }
-}
-
-impl Repos {
-    /// Puts a checked repo in the place of the one that `grant` is for, and returns when that is durable; `None` when that has
-    /// the same records already.
-    pub(crate) async fn import(&self, grant: &RepoGrant, checked: Checked) -> Result<Option<CommitMeta>, ImportError> {
-        let handle = self.handles.get(grant.account(), grant.did());
-        let mut slot = handle.state.lock().await;
-        let permit = self.db.reserve_write()?;
-        let (previous, commit) = self
-            .db
-            .read(|conn| {
-                let state = self.newest(conn, &handle, &mut slot)?;
-                if state.data == checked.data && state.rev > checked.rev {
-                    return Ok::<_, WriteError>((state.head, None));
-                }
-                let last = state.rev.max(checked.rev);
-                let rev = Tid::next_after(Some(last), self.clock.micros(), self.clock_id);
-                let unsigned = UnsignedCommit { did: handle.did.clone(), rev, data: checked.data };
-                Ok((state.head, Some(unsigned.sign(&state.key))))
-            })
-            .await?;
-        let Some(commit) = commit else { return Ok(None) };
-        // Whatever comes of it, the head in memory is read anew by the next write, which waits for the lock until then. Should
-        // the caller go away before, that write stands on the old head and fails, if the import was stored.
-        *slot = None;
-        let meta = CommitMeta { cid: commit.cid, rev: commit.rev };
-        let (account, did) = (handle.account, handle.did.clone());
-        let permit = permit.of_repo(account, usize::MAX);
-        let pending = permit.submit(move |tx| store(tx, account, &did, &previous, &commit, &checked.sorted), |_| ());
-        pending.await?;
-        Ok(Some(meta))
-    }
-}
-
-/// Replaces a repo: what differs is deleted, updated or inserted.
-fn store(
-    tx: &mut BatchTx<'_>,
-    account: AccountId,
-    did: &Did,
-    previous: &Cid,
-    commit: &Commit,
-    sorted: &Sorted,
-) -> Result<(), ImportError> {
-    let row = repo::RepoRow {
-        head: commit.cid,
-        rev: commit.rev,
-        data: commit.data,
-        commit_block: commit.block.to_vec(),
-        fresh_nodes: Vec::new(),
-    };
-    if !repo::replace(tx, account, previous, &row)? {
-        return Err(WriteError::Superseded.into());
-    }
-    tx.prepare_cached("DELETE FROM node WHERE repo = ?1")?.execute(params![account.0])?;
-    let mut old = OldRecords { tx, account, page: Vec::new().into_iter().peekable(), after: String::new(), ended: false };
-    let mut items = sorted.read()?;
-    while let Some(item) = items.next()? {
-        match item {
-            Item::Node { cid, block } => repo::insert_node(tx, account, &cid, commit.rev, block)?,
-            Item::Record { path, cid, blobs, block } => {
-                while let Some((gone, _)) = old.next_if(|old| old < path)? {
-                    delete(tx, account, &gone)?;
-                }
-                match old.next_if(|old| old == path)? {
-                    Some((_, before)) if before == cid => continue,
-                    Some(_) => {
-                        record::update(tx, account, path, &cid, commit.rev, block)?;
-                        blob::drop_references(tx, account, path)?;
-                    }
-                    None => record::insert(tx, account, path, &cid, commit.rev, block)?,
-                }
-                for blob in &blobs {
-                    blob::refer_ahead(tx, account, path, blob, commit.rev)?;
-                }
-            }
-        }
-    }
-    while let Some((gone, _)) = old.next_if(|_| true)? {
-        delete(tx, account, &gone)?;
-    }
-    let is_active = account::find(tx, account)?.is_some_and(|account| account.status.is_active());
-    if is_active {
-        let time = Datetime::from_millis(tx.now_millis());
-        let blocks = commit_car(&commit.cid, &commit.block);
-        tx.emit(account, &frames::sync(did, commit.rev, &blocks, time.as_str()))?;
-    }
-    Ok(())
-}
-
-fn delete(tx: &BatchTx<'_>, account: AccountId, path: &str) -> Result<(), ImportError> {
-    record::delete(tx, account, path)?;
-    Ok(blob::drop_references(tx, account, path)?)
-}
-
-/// The records that a repo has, in order, a page at a time: what is behind the last page may change meanwhile.
-struct OldRecords<'a, 'c> {
-    tx: &'a BatchTx<'c>,
-    account: AccountId,
-    page: std::iter::Peekable<std::vec::IntoIter<(String, Cid)>>,
-    after: String,
-    ended: bool,
-}
-
-impl OldRecords<'_, '_> {
-    /// Returns the next record if its path is one that is wanted.
-    fn next_if(&mut self, wanted: impl Fn(&str) -> bool) -> Result<Option<(String, Cid)>, StoreError> {
-        if self.page.peek().is_none() && !self.ended {
-            let page = record::paths_after(self.tx, self.account, &self.after, PAGE)?;
-            self.ended = page.len() < PAGE;
-            if let Some((last, _)) = page.last() {
-                self.after.clone_from(last);
-            }
-            self.page = page.into_iter().peekable();
-        }
-        Ok(self.page.next_if(|(path, _)| wanted(path)))
     }
 }

@@ -1,5 +1,5 @@
 -- Times are milliseconds since the Unix epoch. CIDs are stored as their 32-byte SHA-256 digest, since the column tells the
--- codec. Revs are TIDs as 64-bit integers, whose order is that of their text. `account` numbers are never used again.
+-- codec. Revs are TIDs as 64-bit integers, whose order is that of their text. `account` and `repo` numbers are never used again.
 
 -- Values of the server itself: sealed secrets, marks.
 CREATE TABLE meta (
@@ -9,6 +9,10 @@ CREATE TABLE meta (
 
 CREATE TABLE account (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
+  -- Under which `record`, `node`, `backlink` and `blob_ref` have its repo. An import lays the new one down under another number,
+  -- then changes this one: so readers see the old repo or the new one. Statements that read name the account and look its
+  -- number up themselves.
+  repo INTEGER NOT NULL UNIQUE,
   did TEXT NOT NULL UNIQUE,
   handle TEXT UNIQUE,
   email TEXT UNIQUE,
@@ -290,6 +294,15 @@ CREATE TABLE repo (
   fresh_nodes BLOB NOT NULL
 ) STRICT;
 
+-- Repo numbers that are not (any more) that of an account, and whose rows are deleted bit by bit: those of an import until it is
+-- done, of the repo that it replaced, of an account that is gone. Every number comes from here.
+CREATE TABLE unused_repo (
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  -- Whose blobs the references under it are of.
+  account INTEGER NOT NULL
+) STRICT;
+CREATE INDEX unused_repo_account ON unused_repo (account);
+
 -- Tree nodes that are not among `repo.fresh_nodes`. `rev` is the commit that made the node.
 CREATE TABLE node (
   repo INTEGER NOT NULL,
@@ -331,6 +344,7 @@ CREATE TABLE record (
   takedown_ref TEXT,
   PRIMARY KEY (repo, path)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX record_takedown ON record (repo, path) WHERE takedown_ref IS NOT NULL;
 
 -- Of what the follows (1), blocks (2), likes (3) and reposts (4) of a repo are; it follows from `record`. `subject` is the
 -- first half of the SHA-256 of a DID or URI.
@@ -348,7 +362,7 @@ CREATE TABLE blob (
   mime_type TEXT NOT NULL,
   size INTEGER NOT NULL,
   created_at INTEGER NOT NULL,
-  -- Set until a record refers to the blob.
+  -- Set until a record refers to the blob, be it under a number that is in `unused_repo`.
   temporary INTEGER NOT NULL,
   takedown_ref TEXT,
   PRIMARY KEY (account, cid)
@@ -359,15 +373,15 @@ CREATE INDEX blob_created_at ON blob (created_at, cid);
 CREATE INDEX blob_temporary ON blob (created_at) WHERE temporary = 1;
 
 CREATE TABLE blob_ref (
-  account INTEGER NOT NULL,
+  repo INTEGER NOT NULL,
   path TEXT NOT NULL,
   cid BLOB NOT NULL,
   rev INTEGER NOT NULL,
-  PRIMARY KEY (account, path, cid)
+  PRIMARY KEY (repo, path, cid)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX blob_ref_cid ON blob_ref (account, cid);
+CREATE INDEX blob_ref_cid ON blob_ref (repo, cid);
 
--- Accounts that are gone while rows of theirs are left, to be deleted bit by bit; `seq` announced that they are gone.
+-- Accounts that are gone while blobs or events of theirs are left, to be deleted bit by bit; `seq` announced that they are gone.
 CREATE TABLE deletion (
   account INTEGER PRIMARY KEY,
   seq INTEGER NOT NULL

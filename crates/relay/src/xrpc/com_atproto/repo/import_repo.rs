@@ -8,7 +8,7 @@ use http::StatusCode;
 use crate::auth::{Auth, Full, ManagesRepo, RepoGrant};
 use crate::error::XrpcError;
 use crate::extract::{body_of, unpacked};
-use crate::repo::{ImportError, StagingError};
+use crate::repo::{self, ImportError, StagingError};
 use crate::state::AppState;
 
 #[tracing::instrument(skip_all, fields(did = %auth.account.did))]
@@ -33,7 +33,7 @@ pub(crate) async fn handler(
     let task = app.clone();
     let import = async move {
         let checked = received.check(&task, &grant).await?;
-        task.repos.import(&grant, checked).await
+        repo::import(&task, grant, checked).await
     };
     let commit = app.to_end(import).await?;
     let duration_ms = begun.elapsed().as_millis() as u64;
