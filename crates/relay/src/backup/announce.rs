@@ -101,7 +101,7 @@ async fn run(app: &AppState) -> Result<usize, XrpcError> {
         }
     }
     if failed == 0 {
-        let removed = app.db.write(|tx| meta::remove(tx, MARK).map_err(XrpcError::from));
+        let removed = app.db.write(|tx| meta::delete(tx, MARK).map_err(XrpcError::from));
         removed.await?;
         tracing::info!(announced, "the restored accounts were announced");
     }

@@ -279,7 +279,7 @@ async fn segments(
     Ok(through)
 }
 
-fn apply(file: &File, segments: &[Segment]) -> io::Result<()> {
+pub(super) fn apply(file: &File, segments: &[Segment]) -> io::Result<()> {
     for segment in segments {
         let page_size = u64::from(segment.header.page_size);
         for (number, page) in segment.pages() {

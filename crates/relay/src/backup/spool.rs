@@ -1,8 +1,8 @@
 //! Takes what was committed out of the write-ahead log before the log begins anew, and keeps it until it is sent.
 //!
-//! The log holds all pages that were committed since it began. It begins anew only after the writer thread copied all of it
-//! back, and the writer thread calls [`Spool::before_checkpoint`](LogWatch) first. So nothing is missed, no reader has to hold
-//! the log back, and a place that is out of reach does not make the log grow.
+//! The log holds all pages that were committed since it began. It begins anew only after all of it was copied back, and before the
+//! last of it is, the writer thread calls [`Spool::before_checkpoint`](LogWatch). So nothing is missed, and a place that is out of
+//! reach does not make the log grow.
 //!
 //! ```text
 //! position.json       how far the log was taken
@@ -326,3 +326,85 @@ impl LogWatch for Spool {
 }
 
 const POSITION: &str = "position.json";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::test_support;
+    use crate::backup::key::BackupKey;
+    use crate::backup::restore;
+    use crate::backup::segment::Link;
+    use crate::clock::SystemClock;
+    use crate::store::{Db, StoreError, WriteFailed, meta};
+
+    const VALUE_BYTES: usize = 1 << 16;
+
+    #[derive(Debug, thiserror::Error)]
+    enum WriteError {
+        #[error(transparent)]
+        Store(#[from] StoreError),
+        #[error(transparent)]
+        Write(#[from] WriteFailed),
+    }
+
+    /// Several clients that write 128 MiB, by transactions of one or more values.
+    async fn write_much(db: &Arc<Db>, from: usize) {
+        let writers = (0..4).map(|writer| {
+            let db = Arc::clone(db);
+            tokio::spawn(async move {
+                for n in from..from + 512 {
+                    let (key, value) = (format!("{writer} {}", n % 16), vec![n as u8; VALUE_BYTES + n]);
+                    db.write(move |tx| Ok::<_, WriteError>(meta::set(tx, &key, &value)?)).await.unwrap();
+                }
+            })
+        });
+        for writer in writers.collect::<Vec<_>>() {
+            writer.await.unwrap();
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_taken_while_another_thread_copies_the_log_is_all_that_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, spooled) = (dir.path().join("test.sqlite"), dir.path().join("spool"));
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        drop(test_support::open(&path, Arc::clone(&clock), None));
+        let again = dir.path().join("again.sqlite");
+        fs::copy(&path, &again).unwrap();
+
+        fs::create_dir(&spooled).unwrap();
+        let spool = Arc::new(Spool::open(&path, spooled, u64::MAX, Arc::clone(&clock)).unwrap());
+        spool.begin_chain("chain").unwrap();
+        let db = Arc::new(test_support::open(&path, clock, Some(Arc::clone(&spool) as _)));
+        let began = |spool: &Spool| Log::open(&spool.log_path).unwrap().unwrap().start.salts[0];
+        db.write(|tx| Ok::<_, WriteError>(meta::set(tx, "first", b"")?)).await.unwrap();
+        let first = began(&spool);
+        write_much(&db, 0).await;
+        let times = began(&spool).wrapping_sub(first);
+        assert!((2..=10).contains(&times), "the log began anew {times} times");
+
+        // Someone who reads an old state is in the way, and then no more.
+        {
+            let reader = db.long_reader().await.unwrap();
+            reader.execute_batch("BEGIN").unwrap();
+            assert!(meta::find(&reader, "first").unwrap().is_some());
+            let held = began(&spool);
+            write_much(&db, 1).await;
+            assert_eq!(began(&spool), held, "the log is held");
+            reader.execute_batch("ROLLBACK").unwrap();
+        }
+        write_much(&db, 2).await;
+
+        drop(Arc::into_inner(db).expect("its writers have ended"));
+        let chain = spool.chain().expect("the chain did not break");
+        let key = BackupKey::generate();
+        let origin = Link::origin(&key, "chain");
+        let segments = (0..chain.next).map(|number| {
+            let (sealed, _) = segment::seal(&key, origin, &spool.read(number).unwrap()).unwrap();
+            segment::open(&key, "segment", &sealed, ("chain", number), None).unwrap()
+        });
+        let file = File::options().write(true).open(&again).unwrap();
+        restore::apply(&file, &segments.collect::<Vec<_>>()).unwrap();
+        assert!(fs::read(&path).unwrap() == fs::read(&again).unwrap(), "the segments make another database");
+    }
+}

@@ -1,5 +1,6 @@
 //! Where SQLite meets async code.
 
+use std::fs::File;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,8 +27,9 @@ pub(crate) enum Synchronous {
 
 /// Is told of the write-ahead log before its beginning may be overwritten.
 pub(crate) trait LogWatch: std::fmt::Debug + Send + Sync {
-    /// The pages in the log are about to be copied back, after which the log may begin anew. On the writer thread, between
-    /// transactions: the log does not change meanwhile, and has so many `frames`. Also called once after the last transaction.
+    /// The pages in the log are about to be copied back. With `frames` the log may begin anew after that: it has so many, and
+    /// does not change meanwhile, for this is the writer thread, between transactions. Without, there may be more to come, and
+    /// this is called again before the log begins anew; so it is from a thread beside the transactions, and after the last one.
     fn before_checkpoint(&self, frames: Option<u64>);
     /// The last connection is closed.
     fn closed(&self);
@@ -72,6 +74,9 @@ pub(crate) struct Db {
     /// The `seq` that the last event before this start had, or the floor if that is higher.
     seq_at_start: i64,
     watch: Option<Arc<dyn LogWatch>>,
+    /// What the copier syncs. Closing any descriptor of the file gives up all locks that this process has on it (POSIX), so this
+    /// one is closed after all connections.
+    _file: Arc<File>,
 }
 
 impl Db {
@@ -89,7 +94,12 @@ impl Db {
                 Synchronous::Normal => "NORMAL",
             },
         )?;
-        let checkpoints = Checkpoints::of(&mut conn, options.watch.clone())?;
+        let file = Arc::new(File::open(path).map_err(StoreError::File)?);
+        let more = {
+            let (path, options) = (path.to_owned(), options.clone());
+            Box::new(move |flags| connect(&path, &options, flags))
+        };
+        let checkpoints = Checkpoints::of(&mut conn, more, Arc::clone(&file), options.watch.clone())?;
         conn.pragma_update(None, "journal_size_limit", 64 << 20)?;
         conn.pragma_update(None, "cache_size", -(options.writer_cache_bytes as i64 >> 10))?;
         migrate::migrate(&mut conn)?;
@@ -103,6 +113,7 @@ impl Db {
             thread: Some(thread),
             seq_at_start,
             watch: options.watch.clone(),
+            _file: file,
         })
     }
 
@@ -197,6 +208,9 @@ impl Drop for Db {
         }
     }
 }
+
+/// Opens another connection.
+pub(super) type Connect = Box<dyn Fn(OpenFlags) -> Result<Connection, StoreError> + Send>;
 
 fn connect(path: &Path, options: &DbOptions, flags: OpenFlags) -> Result<Connection, StoreError> {
     let open = || {

@@ -20,9 +20,3 @@ pub(crate) fn set(conn: &Connection, key: &str, value: &[u8]) -> Result<(), Stor
     conn.prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)")?.execute(params![key, value])?;
     Ok(())
 }
-
-/// Removes what is stored under `key`.
-pub(crate) fn remove(conn: &Connection, key: &str) -> Result<(), StoreError> {
-    conn.prepare_cached("DELETE FROM meta WHERE key = ?1")?.execute([key])?;
-    Ok(())
-}

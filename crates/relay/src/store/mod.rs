@@ -15,6 +15,7 @@ pub(crate) mod backlink;
 pub(crate) mod backup_code;
 pub(crate) mod blob;
 mod checkpoint;
+mod copier;
 pub(crate) mod crawler;
 mod db;
 pub(crate) mod deletion;
@@ -83,6 +84,8 @@ pub enum StoreError {
         #[source]
         source: rusqlite::Error,
     },
+    #[error("the file of the database could not be opened or synced")]
+    File(#[source] std::io::Error),
 }
 
 impl StoreError {

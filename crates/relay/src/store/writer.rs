@@ -220,7 +220,7 @@ pub(super) fn start(
     queue_length: usize,
     clock: Arc<dyn Clock>,
     publish: Publish,
-    checkpoints: Checkpoints,
+    mut checkpoints: Checkpoints,
 ) -> Result<(Writer, std::thread::JoinHandle<()>, i64), StoreError> {
     let (queue, jobs) = mpsc::channel(queue_length);
     let next_seq = seq_floor(&*clock).max(event::last_seq(&conn)? + 1);
@@ -229,7 +229,7 @@ pub(super) fn start(
     let thread = std::thread::Builder::new()
         .name("sqlite-writer".into())
         .spawn(move || {
-            run(&conn, jobs, next_seq, &*clock, &publish, &counted, &checkpoints);
+            run(&conn, jobs, next_seq, &*clock, &publish, &counted, &mut checkpoints);
             checkpoints.end();
         })
         .expect("the operating system starts a thread");
@@ -243,7 +243,7 @@ fn run(
     clock: &dyn Clock,
     publish: &Publish,
     stats: &WriterStats,
-    checkpoints: &Checkpoints,
+    checkpoints: &mut Checkpoints,
 ) {
     let mut waiting = Waiting::new();
     while let Some(batch) = next_batch(&mut queue, &mut waiting) {
