@@ -5,14 +5,20 @@
 //! such work runs on threads of lower priority (on Linux, where each thread has its own): it gets all that is left, and about a
 //! tenth of a core when nothing is.
 
-use std::sync::OnceLock;
+mod pool;
 
-use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use crate::work::joined;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::oneshot;
+
+use self::pool::Pool;
 
 /// Threads at most. Each kind of work has a bound of its own that is lower; this one is for all of them.
 const THREADS: usize = 64;
+
+static POOL: Pool = Pool::new("background", THREADS, give_way);
 
 /// Added to the niceness of the process.
 #[cfg(target_os = "linux")]
@@ -20,14 +26,23 @@ const NICER_BY: i32 = 10;
 
 /// Runs `work` on a thread that gives way to others. It runs to its end whether or not anyone waits for it.
 pub(crate) async fn background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    joined(spawn(work).await)
+    spawn(work).await
 }
 
-/// Begins `work` on such a thread.
-pub(crate) fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> tokio::task::JoinHandle<T> {
-    match threads() {
-        Some(threads) => threads.spawn_blocking(work),
-        None => tokio::task::spawn_blocking(work),
+/// Begins `work` on such a thread, where the runtime of the caller is the current one. Whoever waits for what is returned gets what it came to, or its panic.
+pub(crate) fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> impl Future<Output = T> + Send {
+    let (done, ended) = oneshot::channel();
+    let server = Handle::try_current().ok();
+    POOL.run(Box::new(move || {
+        let _current = server.as_ref().map(Handle::enter);
+        // It may be that nobody waits.
+        drop(done.send(catch_unwind(AssertUnwindSafe(work))));
+    }));
+    async move {
+        match ended.await.expect("a thread of the pool runs what it takes to its end") {
+            Ok(done) => done,
+            Err(panic) => resume_unwind(panic),
+        }
     }
 }
 
@@ -37,23 +52,6 @@ pub(crate) fn in_place<T>(items: usize, work: impl FnOnce() -> T) -> T {
     const FEW: usize = 16;
     let has_others = || Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
     if items > FEW && has_others() { tokio::task::block_in_place(work) } else { work() }
-}
-
-/// The pool of threads, for the life of the process: a runtime of which nothing is used but its blocking threads.
-fn threads() -> Option<&'static Handle> {
-    static POOL: OnceLock<Option<Runtime>> = OnceLock::new();
-    let pool = POOL.get_or_init(|| {
-        let made = Builder::new_current_thread()
-            .thread_name("background")
-            .max_blocking_threads(THREADS)
-            .on_thread_start(give_way)
-            .build();
-        made.inspect_err(|err| {
-            tracing::warn!(error = err as &dyn std::error::Error, "long work runs on the same threads as all other");
-        })
-        .ok()
-    });
-    pool.as_ref().map(Runtime::handle)
 }
 
 /// Lowers the priority of the calling thread.
@@ -76,6 +74,13 @@ mod tests {
         assert_eq!(background(niceness).await, (own + NICER_BY).min(19));
         assert_eq!(niceness(), own);
         assert_eq!(tokio::task::spawn_blocking(niceness).await.unwrap(), own);
+    }
+
+    /// The daily check of blobs in a bucket asked for them in a runtime without sockets, and panicked.
+    #[tokio::test]
+    async fn background_work_may_wait_for_sockets() {
+        let bound = background(|| Handle::current().block_on(tokio::net::TcpListener::bind("127.0.0.1:0")));
+        assert!(bound.await.is_ok());
     }
 
     #[tokio::test]

@@ -238,7 +238,9 @@ pub fn main_status(args: &status::StatusArgs) -> ExitCode {
 }
 
 fn in_runtime<T>(verb: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    /// How long a thread that waits for the disk may have nothing to do. Each keeps memory of its own at hand.
+    const REST: std::time::Duration = std::time::Duration::from_secs(1);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_keep_alive(REST).build()?;
     let result = runtime.block_on(verb);
     // Blocking work that nobody waits for any more, such as a look-up of a name, does not hold the process up.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));

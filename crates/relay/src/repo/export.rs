@@ -35,7 +35,7 @@ pub(crate) async fn export(db: &Db, account: AccountId, since: Option<Tid>) -> R
     let (out, export) = mpsc::channel(CHUNKS_AHEAD);
     let (begun, begins) = tokio::sync::oneshot::channel();
     let server = Handle::current();
-    background::spawn(move || {
+    let working = background::spawn(move || {
         let snapshot = reader.unchecked_transaction().map_err(StoreError::from).and_then(|tx| {
             // The transaction begins with its first read.
             RepoSnapshot::open(&reader, account).map(|snapshot| (tx, snapshot))
@@ -69,6 +69,8 @@ pub(crate) async fn export(db: &Db, account: AccountId, since: Option<Tid>) -> R
         }
         drop(tx);
     });
+    // Nobody waits for it; what it has to say comes with the chunks.
+    drop(working);
     match begins.await {
         Ok(Ok(true)) => Ok(Some(export)),
         Ok(Ok(false)) => Ok(None),

@@ -21,7 +21,6 @@ use crate::repo::write::{CommitMeta, Repos, WriteError};
 use crate::state::AppState;
 use crate::store::backlink::Backlink;
 use crate::store::{AccountId, BatchTx, Db, RepoId, StoreError, account, blob, record, repo, unused_repo};
-use crate::work::joined;
 
 /// Records of the repo here that are read at a time.
 const PAGE: usize = 1024;
@@ -125,7 +124,7 @@ impl Repos {
             });
             portions = stored.await?.value;
         }
-        joined(laid_out.await)
+        laid_out.await
     }
 }
 

@@ -60,7 +60,6 @@ use crate::identity::{PlcClientError, ResolveError};
 use crate::secrets::SecretError;
 use crate::state::App;
 use crate::store::{StoreError, WriteFailed, account, move_in};
-use crate::work::joined;
 
 /// Imports under way at once; each may fill a file as large as the largest import.
 const AT_ONCE: usize = 4;
@@ -150,7 +149,7 @@ impl Imports {
             Ok(receiver)
         });
         let sent = tokio::time::timeout(WHOLE, send(body, chunks, limit)).await.map_err(|_| ImportError::Stalled);
-        let receiver = joined(laid_down.await)?;
+        let receiver = laid_down.await?;
         sent??;
         let staged = background(move || receiver.finish()).await?;
         Ok(Received { staged: Arc::new(staged), place })
