@@ -1,6 +1,6 @@
 //! Work that may take long, on threads that give way to all others.
 //!
-//! An export, an import, a hash of a password or a consumer that reads days of events takes a core for as long as it may. On
+//! An export, an import, a commit of many records, a hash of a password or a consumer that reads days of events takes a core for as long as it may. On
 //! threads like any other it would have as much of the processor as those that answer requests, who would wait behind it. So
 //! such work runs on threads of lower priority (on Linux, where each thread has its own): it gets all that is left, and about a
 //! tenth of a core when nothing is.
@@ -10,7 +10,7 @@ mod pool;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use self::pool::Pool;
@@ -46,12 +46,9 @@ pub(crate) fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static
     }
 }
 
-/// Runs `work` on `items` where it is. When they are many it takes milliseconds: then the other tasks of this thread go to another.
-pub(crate) fn in_place<T>(items: usize, work: impl FnOnce() -> T) -> T {
-    /// So many take less than it costs to move the others away.
-    const FEW: usize = 16;
-    let has_others = || Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
-    if items > FEW && has_others() { tokio::task::block_in_place(work) } else { work() }
+/// Whether work on so many items takes milliseconds, and not what it costs to hand it to another thread.
+pub(crate) const fn is_much(items: usize) -> bool {
+    items > 16
 }
 
 /// Lowers the priority of the calling thread.

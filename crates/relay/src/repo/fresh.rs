@@ -111,7 +111,7 @@ impl Fresh {
             if !cid.matches(block) {
                 return Err(damaged(&format_args!("the block of node {cid} is damaged")));
             }
-            let node = Node::decode(block).map_err(|err| damaged(&err))?;
+            let node = Node::decode_known(block).map_err(|err| damaged(&err))?;
             let rev = tid(i64::from_be_bytes(*rev)).ok_or_else(|| damaged(&"a rev is not a TID"))?;
             nodes.push(FreshNode { cid, rev, node: Arc::new(node), bytes: Bytes::copy_from_slice(block) });
             rest = after;

@@ -29,7 +29,7 @@ pub(super) struct RepoHandle {
     pub(super) account: AccountId,
     pub(super) did: Did,
     /// The newest head; `None` until it is needed.
-    pub(super) state: Mutex<Option<RepoState>>,
+    pub(super) state: Arc<Mutex<Option<RepoState>>>,
     /// States of this generation or an earlier one stand on a commit that failed.
     failed_generation: AtomicU64,
     /// Number of the last commit that became durable, counted from 1 in each process.
@@ -67,7 +67,7 @@ impl RepoHandle {
         Self {
             account,
             did,
-            state: Mutex::new(None),
+            state: Arc::default(),
             failed_generation: AtomicU64::new(0),
             durable_ticket: AtomicU64::new(0),
             room: Arc::new(Semaphore::new(ROOM)),

@@ -73,10 +73,10 @@ impl NodeStore for RepoNodes<'_> {
     }
 }
 
-/// Decodes a stored block after checking that it is what its CID names.
+/// Decodes a stored block after checking that it is what its CID names, and so what was stored.
 pub(super) fn decode(cid: &Cid, block: &[u8]) -> Result<Node, StoreError> {
     if !cid.matches(block) {
         return Err(row::corrupt("node", "block", &format_args!("the block of node {cid} is damaged")));
     }
-    Node::decode(block).map_err(|err| row::corrupt("node", "block", &err))
+    Node::decode_known(block).map_err(|err| row::corrupt("node", "block", &err))
 }

@@ -8,11 +8,12 @@ use bytes::Bytes;
 use common::{Cid, Clock, Datetime, Did, Tid};
 use crypto::SigningKey;
 use repo_engine::{Key, TreeError, UnsignedCommit};
+use tokio::sync::OwnedMutexGuard;
 use tracing::Instrument as _;
 
 use super::handle::{RepoHandle, RepoHandles, RepoState};
 use super::nodes::NodeCache;
-use super::prepare;
+use super::prepare::{self, PreparedCommit};
 use super::rebuild::{NewHead, Rebuilt};
 use super::slices::Slices;
 use super::sweep::UnderWay;
@@ -132,7 +133,7 @@ pub(crate) struct Repos {
     pub(super) db: Arc<Db>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) secrets: Arc<Secrets>,
-    pub(super) nodes: NodeCache,
+    pub(super) nodes: Arc<NodeCache>,
     pub(super) handles: RepoHandles,
     /// Distinguishes our revs from those of another process in the same microsecond.
     pub(super) clock_id: u16,
@@ -167,7 +168,7 @@ impl Repos {
             db,
             clock,
             secrets,
-            nodes: NodeCache::new(node_cache_bytes),
+            nodes: Arc::new(NodeCache::new(node_cache_bytes)),
             handles: RepoHandles::new(),
             clock_id,
             last_tid: AtomicU64::new(0),
@@ -221,26 +222,10 @@ impl Repos {
     ) -> Result<Option<CommitMeta>, WriteError> {
         let handle = self.handles.get(grant.account(), grant.did());
         let (pending, meta) = {
-            let mut slot = handle.state.lock().instrument(spans::step("wait for the repo")).await;
+            let slot = Arc::clone(&handle.state).lock_owned().instrument(spans::step("wait for the repo")).await;
             let permit = self.db.reserve_write()?;
-            let mut prepare = |conn: &rusqlite::Connection| {
-                let state = self.newest(conn, &handle, &mut slot)?;
-                prepare::prepare(&prepare::Context {
-                    conn,
-                    handle: &handle,
-                    state,
-                    nodes: &self.nodes,
-                    now_micros: self.clock.micros(),
-                    clock_id: self.clock_id,
-                    writes: &writes,
-                    swap_commit,
-                })
-            };
-            let prepared = self
-                .db
-                .read(|conn| background::in_place(writes.len(), || prepare(conn)))
-                .instrument(spans::step("prepare the commit"))
-                .await?;
+            let (mut slot, prepared) =
+                self.prepare(&handle, slot, &writes, swap_commit).instrument(spans::step("prepare the commit")).await?;
             let Some(prepared) = prepared else { return Ok(None) };
             let room = handle.room(writes.len()).instrument(spans::step("wait for earlier commits")).await;
             // From here to the end of the block there is no await.
@@ -261,6 +246,44 @@ impl Repos {
         };
         pending.instrument(spans::step("make the commit durable")).await?;
         Ok(Some(meta))
+    }
+
+    /// Prepares a commit on top of the newest head; `None` when the writes change nothing.
+    async fn prepare(
+        &self,
+        handle: &Arc<RepoHandle>,
+        mut slot: OwnedMutexGuard<Option<RepoState>>,
+        writes: &Arc<Vec<Write>>,
+        swap_commit: Option<Cid>,
+    ) -> Result<(OwnedMutexGuard<Option<RepoState>>, Option<Box<PreparedCommit>>), WriteError> {
+        let (nodes, now_micros, clock_id) = (Arc::clone(&self.nodes), self.clock.micros(), self.clock_id);
+        if !background::is_much(writes.len()) {
+            let prepared = self.db.read(|conn| {
+                let state = self.newest(conn, handle, &mut slot)?;
+                prepare::prepare(&prepare::Context {
+                    conn,
+                    handle,
+                    state,
+                    nodes: &nodes,
+                    now_micros,
+                    clock_id,
+                    writes,
+                    swap_commit,
+                })
+            });
+            let prepared = prepared.await?;
+            return Ok((slot, prepared));
+        }
+        self.db.read(|conn| self.newest(conn, handle, &mut slot).map(|_| ())).await?;
+        let (handle, writes) = (Arc::clone(handle), Arc::clone(writes));
+        let prepare = move |conn: &rusqlite::Connection| {
+            let (handle, nodes, writes) = (&handle, &nodes, &writes);
+            let state = slot.as_ref().expect("it was read above");
+            let prepared =
+                prepare::prepare(&prepare::Context { conn, handle, state, nodes, now_micros, clock_id, writes, swap_commit });
+            prepared.map(|prepared| (slot, prepared))
+        };
+        self.db.prepare(prepare).await?
     }
 
     /// Makes a new commit over the tree as it is, and announces it as the state of the repo, whatever was seen before: after a

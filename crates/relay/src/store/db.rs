@@ -58,6 +58,9 @@ const PAGE_BYTES: i32 = 8192;
 /// Connections for scans: each takes a core while it runs, and few are asked for at a time.
 const READERS_SCANNING: usize = 4;
 
+/// Connections for commits of many records, which are prepared on threads that give way to others.
+const READERS_PREPARING: usize = 2;
+
 /// Connections for consumers of the firehose that are behind. Two of them unpack events as fast as a network takes them.
 const READERS_BEHIND: usize = 2;
 
@@ -68,6 +71,7 @@ pub(crate) struct Db {
     scans: ReaderPool,
     exports: ReaderPool,
     behind: ReaderPool,
+    preparing: ReaderPool,
     /// Taken when the database closes, which ends the thread.
     writer: Option<Writer>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -109,6 +113,7 @@ impl Db {
             scans: ReaderPool::new(path, options, READERS_SCANNING),
             exports: ReaderPool::new(path, options, options.readers),
             behind: ReaderPool::new(path, options, READERS_BEHIND),
+            preparing: ReaderPool::new(path, options, READERS_PREPARING),
             writer: Some(writer),
             thread: Some(thread),
             seq_at_start,
@@ -131,6 +136,15 @@ impl Db {
     {
         let reader = self.scans.get().await?;
         background(move || read(&reader)).await
+    }
+
+    /// Runs what prepares a commit of many records, on a thread that gives way to others.
+    pub(crate) async fn prepare<T: Send + 'static>(
+        &self,
+        prepare: impl FnOnce(&Connection) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let reader = self.preparing.get().await?;
+        Ok(background(move || prepare(&reader)).await)
     }
 
     /// Runs a read for a consumer of the firehose that is behind. Only a few run at a time: who asks for days of events waits for
@@ -198,6 +212,7 @@ impl Drop for Db {
         self.scans.close();
         self.exports.close();
         self.behind.close();
+        self.preparing.close();
         drop(self.writer.take());
         if let Some(thread) = self.thread.take() {
             // It finishes what is queued; a panic of it was logged where it happened.

@@ -4,7 +4,8 @@
 //! CID once all are here. Memory holds where each block is: 40 bytes for each, [`MAX_BLOCKS`] at most.
 
 use std::fs::File;
-use std::io::{BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{BufWriter, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,6 +18,8 @@ use repo_engine::{Node, NodeError, NodeStore};
 const MAX_BLOCKS: usize = 3_000_000;
 /// Bytes that go to the file at a time.
 const BUFFER_BYTES: usize = 1 << 20;
+/// Bytes that are read at a time while blocks are asked for in the order of the file.
+const READ_AHEAD: usize = 64 << 10;
 
 /// Why blocks could not be laid down or read.
 #[derive(Debug, thiserror::Error)]
@@ -74,9 +77,35 @@ impl Place {
 
 /// All blocks of a CAR, by CID.
 pub(super) struct Staged {
-    file: Mutex<File>,
+    file: File,
     index: Vec<Place>,
     root: Cid,
+    ahead: Mutex<Ahead>,
+}
+
+/// A part of the file that was read at once. Most CARs have their blocks in the order in which they are asked for, or nearly.
+#[derive(Default)]
+struct Ahead {
+    bytes: Vec<u8>,
+    offset: u64,
+    /// Where the last block that was asked for ends.
+    end: u64,
+}
+
+impl Ahead {
+    /// Returns the bytes at a place, if they are here.
+    fn get(&self, place: &Place) -> Option<&[u8]> {
+        let from = usize::try_from(place.offset().checked_sub(self.offset)?).ok()?;
+        self.bytes.get(from..from.checked_add(place.length())?)
+    }
+
+    fn read(&mut self, file: &File, offset: u64) -> std::io::Result<()> {
+        self.bytes.resize(READ_AHEAD, 0);
+        let read = file.read_at(&mut self.bytes, offset);
+        self.bytes.truncate(*read.as_ref().unwrap_or(&0));
+        self.offset = offset;
+        read.map(|_| ())
+    }
 }
 
 impl Receiver {
@@ -108,7 +137,7 @@ impl Receiver {
         let file = self.file.into_inner().map_err(std::io::IntoInnerError::into_error)?;
         self.index.sort_unstable_by_key(|place| place.digest);
         self.index.shrink_to_fit();
-        Ok(Staged { file: Mutex::new(file), index: self.index, root: *root })
+        Ok(Staged { file, index: self.index, root: *root, ahead: Mutex::default() })
     }
 }
 
@@ -122,10 +151,18 @@ impl Staged {
     pub(super) fn block(&self, cid: &Cid) -> Result<Option<Vec<u8>>, StagingError> {
         let Ok(at) = self.index.binary_search_by(|place| place.digest.cmp(cid.digest())) else { return Ok(None) };
         let place = &self.index[at];
+        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is asked for in another order would have all of it read for each block.
+        let goes_on = place.offset().wrapping_sub(ahead.end) < READ_AHEAD as u64 && place.length() <= READ_AHEAD;
+        ahead.end = place.offset() + place.length() as u64;
+        if goes_on && ahead.get(place).is_none() {
+            ahead.read(&self.file, place.offset())?;
+        }
+        if let Some(block) = ahead.get(place) {
+            return Ok(Some(block.to_vec()));
+        }
         let mut block = vec![0; place.length()];
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.seek(SeekFrom::Start(place.offset()))?;
-        file.read_exact(&mut block)?;
+        self.file.read_exact_at(&mut block, place.offset())?;
         Ok(Some(block))
     }
 }
@@ -137,5 +174,33 @@ impl NodeStore for Staged {
     fn node(&self, cid: &Cid) -> Result<Option<Arc<Node>>, StagingError> {
         let Some(block) = self.block(cid)? else { return Ok(None) };
         Ok(Some(Arc::new(Node::decode(&Bytes::from(block))?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use repo_engine::car;
+
+    use super::*;
+
+    /// Blocks that are read ahead are those that were asked for, in whatever order, also where one is larger than what is read.
+    #[test]
+    fn blocks_are_found_in_any_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let blocks: Vec<Vec<u8>> = (0..600_u32).map(|n| n.to_le_bytes().repeat(1 + (n as usize * 37) % 300)).collect();
+        let large = vec![7; READ_AHEAD + 1];
+        let cids: Vec<Cid> = blocks.iter().chain([&large]).map(|block| Cid::raw(block)).collect();
+        let mut archive = car::header(&cids[0]);
+        for (cid, block) in cids.iter().zip(blocks.iter().chain([&large])) {
+            car::write_block(&mut archive, cid, block);
+        }
+        let mut receiver = Receiver::new(folder.path()).unwrap();
+        receiver.feed(&archive).unwrap();
+        let staged = receiver.finish().unwrap();
+        let all: Vec<_> = cids.iter().zip(blocks.iter().chain([&large])).collect();
+        for (cid, block) in all.iter().chain(all.iter().rev()).chain(all.iter().step_by(7)).chain(all.iter().skip(300)) {
+            assert_eq!(staged.block(cid).unwrap().as_ref(), Some(*block));
+        }
+        assert_eq!(staged.block(&Cid::raw(b"another")).unwrap(), None);
     }
 }

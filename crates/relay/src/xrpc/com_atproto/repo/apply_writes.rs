@@ -7,6 +7,7 @@ use axum::extract::State;
 use common::{AtIdentifier, AtUri, Cid, Map, Nsid, RecordKey};
 use repo_engine::Key;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
 use super::{CommitOutput, ValidationStatus, check_record, record_uri, schemas_for};
 use crate::auth::{RepoAuth, RepoGrant};
@@ -21,6 +22,9 @@ use crate::state::AppState;
 
 /// Most changes in one commit: what an event of the firehose may list.
 const MAX_WRITES: usize = 200;
+
+/// Checks of many records that run at a time: each takes a core while it runs.
+static CHECKS: Semaphore = Semaphore::const_new(4);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -111,7 +115,13 @@ pub(crate) async fn handler(
     meter.count_writes(grant.account(), input.writes.iter().map(InputWrite::points).sum())?;
     let schemas = schemas_for(&app, input.validate, input.writes.iter().filter_map(InputWrite::written)).await;
     let swap_commit = input.swap_commit;
-    let (writes, results) = background::in_place(input.writes.len(), || check(&app, &grant, input, &schemas))?;
+    let (writes, results) = if background::is_much(input.writes.len()) {
+        let _turn = CHECKS.acquire().await.expect("it is never closed");
+        let (app, grant) = (app.clone(), grant.clone());
+        background::background(move || check(&app, &grant, input, &schemas)).await?
+    } else {
+        check(&app, &grant, input, &schemas)?
+    };
     let commit = app.repos.write(&grant, writes, swap_commit).await?;
     Ok(Json(Output { commit: commit.map(Into::into), results }))
 }
