@@ -58,7 +58,7 @@ pub(crate) struct Swept {
     pub(crate) done: bool,
 }
 
-/// Deletes rows under `number` for as long as `goes_on` says so, a few at a time.
+/// Deletes rows under `number` for as long as `goes_on` says so, a few at a time, and at least a few.
 pub(crate) fn sweep(tx: &BatchTx<'_>, number: RepoId, goes_on: impl Fn() -> bool) -> Result<Swept, StoreError> {
     let sql = "SELECT account, EXISTS (SELECT 1 FROM account WHERE repo = ?1) FROM unused_repo WHERE number = ?1";
     let listed =
@@ -80,11 +80,11 @@ pub(crate) fn sweep(tx: &BatchTx<'_>, number: RepoId, goes_on: impl Fn() -> bool
         loop {
             let deleted = tx.prepare_cached(sql)?.execute(limit)?;
             rows += deleted;
-            if !goes_on() {
-                return Ok(Swept { rows, done: false });
-            }
             if deleted < STEP {
                 break;
+            }
+            if !goes_on() {
+                return Ok(Swept { rows, done: false });
             }
         }
     }
