@@ -3,12 +3,11 @@
 //! The commit comes first, then each node before what it holds, and records in the order of their keys: what a consumer needs
 //! to verify the tree as it arrives. Records are read by one sequential scan beside the walk through the tree.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use common::{Cid, Tid};
-use repo_engine::{Node, NodeStore, Step, Walk, car};
+use repo_engine::{Step, Walk, car};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -121,7 +120,7 @@ impl Chunks {
 
 fn whole(snapshot: &RepoSnapshot<'_>, chunks: &mut Chunks) -> Result<(), Stop> {
     let mut records = Records { snapshot, page: Vec::new().into_iter(), after: String::new() };
-    let mut walk = Walk::new(Stored(snapshot), snapshot.data());
+    let mut walk = Walk::new(snapshot, snapshot.data());
     while let Some(step) = walk.step()? {
         match step {
             Step::Node { cid, node } => chunks.write(&cid, &node.encode())?,
@@ -146,23 +145,6 @@ fn changes(snapshot: &RepoSnapshot<'_>, since: Tid, chunks: &mut Chunks) -> Resu
     repo::scan_nodes_since(snapshot.conn(), snapshot.account(), since, &mut write)?;
     record::scan(snapshot.conn(), snapshot.account(), Some(since), |_, cid, block| write(cid, block))?;
     stop.map_or(Ok(()), Err)
-}
-
-/// The tree of a repo as it is stored, whose blocks are not hashed again: all that a node says is compared. Its keys and their
-/// CIDs must be those of the records, its links lead to nodes by their CIDs, and nothing else is in a node.
-struct Stored<'s, 'c>(&'s RepoSnapshot<'c>);
-
-impl NodeStore for Stored<'_, '_> {
-    type Error = StoreError;
-
-    fn node(&self, cid: &Cid) -> Result<Option<Arc<Node>>, StoreError> {
-        if let Some(fresh) = self.0.fresh().get(cid) {
-            return Ok(Some(Arc::clone(&fresh.node)));
-        }
-        let Some(block) = repo::find_node(self.0.conn(), self.0.account(), cid)? else { return Ok(None) };
-        let node = Node::decode_known(&block).map_err(|err| row::corrupt("node", "block", &err))?;
-        Ok(Some(Arc::new(node)))
-    }
 }
 
 /// The records of a repo in the order of its tree, a page at a time.
