@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use crate::store::{BatchTx, Db, WriteFailed, WritePermit};
 
 /// How long the statements of a slice may take; what they changed is written and synced on top of that.
-const ALONE: Duration = Duration::from_micros(1000);
+const ALONE: Duration = Duration::from_millis(1);
 const AMONG_OTHERS: Duration = Duration::from_micros(250);
 /// How long a slice waits for a place in the write queue, and how often it looks.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -96,7 +96,7 @@ impl Repos {
         let number = importing.number;
         let (ready, mut waiting) = mpsc::channel(PORTIONS_AHEAD);
         let old = OldRecords::new(Arc::clone(&self.db), account);
-        let laid_out = background::spawn(move || lay_out(&sorted, old, rev, ready));
+        let laid_out = background::spawn(move || lay_out(&sorted, old, rev, &ready));
         let mut portions: Vec<Portion> = Vec::with_capacity(PORTIONS_AT_ONCE);
         loop {
             if portions.is_empty() && waiting.recv_many(&mut portions, PORTIONS_AT_ONCE).await == 0 {
@@ -201,7 +201,7 @@ impl Portion {
 /// Reads a checked repo and hands it on in portions, until nobody takes them.
 ///
 /// A record that is the same in the repo here keeps its rev, so that who asks for what came since a rev is not sent it again.
-fn lay_out(sorted: &Sorted, mut old: OldRecords, rev: Tid, ready: mpsc::Sender<Portion>) -> Result<(), ImportError> {
+fn lay_out(sorted: &Sorted, mut old: OldRecords, rev: Tid, ready: &mpsc::Sender<Portion>) -> Result<(), ImportError> {
     let mut portion = Portion::new();
     let mut items = sorted.read()?;
     while let Some(item) = items.next()? {
