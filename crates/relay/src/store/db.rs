@@ -44,7 +44,7 @@ pub(crate) struct DbOptions {
     /// Page cache of each connection that reads.
     pub(crate) reader_cache_bytes: u64,
     /// Connections for lookups and pages of lists, which answer in well under a millisecond; as many again are for
-    /// exports, and a few for scans, so that these cannot keep lookups waiting.
+    /// exports, up to a bound, and a few for scans, so that these cannot keep lookups waiting.
     pub(crate) readers: usize,
     /// Writes that may wait.
     pub(crate) write_queue: usize,
@@ -60,6 +60,10 @@ const READERS_SCANNING: usize = 4;
 
 /// Connections for commits of many records, which are prepared on threads that give way to others.
 const READERS_PREPARING: usize = 2;
+
+/// Exports at a time, however many connections there are for lookups: each has a thread of those for long work for as long as its
+/// reader takes, and sign-ins need some of these threads, too.
+const MOST_EXPORTS: usize = 32;
 
 /// Connections for consumers of the firehose that are behind. Two of them unpack events as fast as a network takes them.
 const READERS_BEHIND: usize = 2;
@@ -111,7 +115,7 @@ impl Db {
         Ok(Self {
             quick: ReaderPool::new(path, options, options.readers),
             scans: ReaderPool::new(path, options, READERS_SCANNING),
-            exports: ReaderPool::new(path, options, options.readers),
+            exports: ReaderPool::new(path, options, options.readers.min(MOST_EXPORTS)),
             behind: ReaderPool::new(path, options, READERS_BEHIND),
             preparing: ReaderPool::new(path, options, READERS_PREPARING),
             writer: Some(writer),
