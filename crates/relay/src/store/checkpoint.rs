@@ -19,7 +19,7 @@ const CHECKPOINT_PAGES: i32 = 2000;
 
 /// A reader of an older state, such as an export, keeps the log from beginning anew, and the checkpoint does only a part. So many
 /// pages later it is tried again.
-const AGAIN_AFTER_PAGES: i32 = CHECKPOINT_PAGES / 16;
+const AGAIN_AFTER_PAGES: i32 = CHECKPOINT_PAGES / 4;
 
 /// With so many pages in the log, transactions wait for who copies them: a slow disk must not make the log grow without end.
 const WAIT_FROM_PAGES: i32 = 4 * CHECKPOINT_PAGES;
@@ -139,7 +139,7 @@ mod tests {
         let tried = |pages: &mut dyn Iterator<Item = i32>| pages.filter(|&pages| due.is_at(pages)).collect::<Vec<_>>();
         assert_eq!(tried(&mut (3..=CHECKPOINT_PAGES)), [CHECKPOINT_PAGES]);
         let held_up = tried(&mut (CHECKPOINT_PAGES + 1..=2 * CHECKPOINT_PAGES));
-        assert_eq!(held_up.len(), 16);
+        assert_eq!(held_up.len(), 4);
         assert_eq!(held_up[0], CHECKPOINT_PAGES + AGAIN_AFTER_PAGES);
         // The log began anew.
         assert_eq!(tried(&mut (3..=CHECKPOINT_PAGES + 1)), [CHECKPOINT_PAGES]);

@@ -142,6 +142,7 @@ struct Work {
 
 impl Work {
     fn copy(&mut self) -> Result<Outcome, StoreError> {
+        let mut at_least = self.log.pages();
         let mut snapshot = self.snapshot()?;
         let mut left = i64::MAX;
         for _ in 0..MAX_ROUNDS {
@@ -149,8 +150,14 @@ impl Work {
                 watch.before_checkpoint(None);
             }
             let copied = self.checkpoint()?;
+            if copied < i64::from(at_least) {
+                // Someone has an older snapshot. What could be copied is synced when more can be.
+                self.idle.extend(snapshot.end());
+                return Ok(Outcome::HeldUp);
+            }
             self.file.sync_data().map_err(StoreError::File)?;
-            let now_left = i64::from(self.log.pages()) - copied;
+            at_least = self.log.pages();
+            let now_left = i64::from(at_least) - copied;
             if now_left <= FEW_PAGES {
                 return Ok(Outcome::Copied(snapshot));
             }
