@@ -25,7 +25,10 @@ pub enum DnsFailure {
     /// The name is not one that DNS can hold, such as one with a label over 63 bytes.
     #[error("it is not a DNS name")]
     BadName,
-    /// The nameservers did not answer, or with a failure.
+    /// The nameservers did not answer.
+    #[error("no nameserver answered in time")]
+    Slow,
+    /// The nameservers cannot be asked, or answered with a failure.
     #[error("the DNS query failed: {0}")]
     Failed(String),
 }
@@ -146,6 +149,7 @@ fn failure(error: NetError) -> DnsFailure {
     match error {
         NetError::Dns(DnsError::NoRecordsFound(_)) => DnsFailure::Absent,
         NetError::Proto(_) => DnsFailure::BadName,
+        NetError::Timeout => DnsFailure::Slow,
         other => DnsFailure::Failed(other.to_string()),
     }
 }

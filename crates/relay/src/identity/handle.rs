@@ -121,6 +121,7 @@ async fn by_dns(dns: &Dns, handle: &Handle) -> Result<Did, HandleFault> {
     let texts = match dns.texts(&name, true).await {
         Ok(texts) => texts,
         Err(DnsFailure::Absent) => return Err(HandleFault::NoRecord(name)),
+        Err(DnsFailure::Slow) => return Err(HandleFault::Slow),
         Err(err @ (DnsFailure::BadName | DnsFailure::Failed(_))) => return Err(HandleFault::Dns(err)),
     };
     let mut dids = texts.iter().filter_map(|text| text.trim().strip_prefix("did="));

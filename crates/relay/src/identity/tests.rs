@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use url::Url;
 
 use super::did::DidResolver;
-use super::dns::DnsFailure;
+use super::dns::{Dns, DnsFailure};
 use super::fetch::FetchError;
 use super::http::{HttpClients, HttpOptions, roots_from_pem};
 use super::lookups::CacheOptions;
@@ -219,6 +219,15 @@ async fn a_name_that_dns_cannot_hold_is_no_panic() {
     let server = nowhere().await;
     let err = server.dns().addresses(&format!("{}.test", "x".repeat(64))).await.unwrap_err();
     assert!(matches!(err, DnsFailure::BadName), "{err}");
+}
+
+/// Whichever clock ran out first, the library's or ours, decided what was said.
+#[tokio::test]
+async fn a_nameserver_that_says_nothing_is_slow() {
+    let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let dns = Dns::new(&[silent.local_addr().unwrap()], Duration::from_millis(20)).unwrap();
+    let err = dns.texts("silent.test", true).await.unwrap_err();
+    assert!(matches!(err, DnsFailure::Slow), "{err}");
 }
 
 // The PLC directory and the resolver.

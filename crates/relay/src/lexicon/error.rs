@@ -49,7 +49,7 @@ impl LookupError for LexiconError {
         match self {
             Self::Dns { source, .. } => match source {
                 DnsFailure::Absent | DnsFailure::BadName => true,
-                DnsFailure::Failed(_) => false,
+                DnsFailure::Slow | DnsFailure::Failed(_) => false,
             },
             Self::Did(err) => err.is_absence(),
             Self::Authority { .. }

@@ -39,7 +39,7 @@ async fn has(dns: &Dns, name: &str, version: &str) -> Option<bool> {
     match dns.texts(name, false).await {
         Ok(texts) => Some(texts.iter().any(|text| text.starts_with(version))),
         Err(DnsFailure::Absent) => Some(false),
-        Err(DnsFailure::BadName | DnsFailure::Failed(_)) => None,
+        Err(DnsFailure::BadName | DnsFailure::Slow | DnsFailure::Failed(_)) => None,
     }
 }
 
