@@ -21,13 +21,16 @@ const CHECKPOINT_PAGES: i32 = 2000;
 /// pages later it is tried again.
 const AGAIN_AFTER_PAGES: i32 = CHECKPOINT_PAGES / 4;
 
-/// With so many pages in the log, transactions wait for who copies them: a slow disk must not make the log grow without end.
+/// With so many pages in the log, transactions wait for who copies them: a slow disk must not make the log grow without end. For a
+/// reader that is in the way they do not, since that would not make it go.
 const WAIT_FROM_PAGES: i32 = 4 * CHECKPOINT_PAGES;
 
 /// The checkpoints of the connection that writes.
 pub(super) struct Checkpoints {
     log: Arc<LogSize>,
     copier: Copier,
+    /// Whether a reader was in the way the last time.
+    is_held_up: bool,
     watch: Option<Arc<dyn LogWatch>>,
 }
 
@@ -64,16 +67,18 @@ impl Checkpoints {
             Ok(())
         }))?;
         let copier = Copier::start(connect, file, Arc::clone(&log), watch.clone());
-        Ok(Self { log, copier, watch })
+        Ok(Self { log, copier, is_held_up: false, watch })
     }
 
     /// Begins one if it is time, and ends one that another thread has done most of. To be called between transactions.
     pub(super) fn catch_up(&mut self, conn: &Connection) {
         if self.copier.is_at_work() {
-            match self.copier.outcome(self.log.pages() >= WAIT_FROM_PAGES) {
-                Some(Outcome::Copied(snapshot)) => self.finish(conn, Some(snapshot)),
-                Some(Outcome::Failed) => self.finish(conn, None),
-                Some(Outcome::HeldUp) | None => {}
+            let Some(outcome) = self.copier.outcome(self.log.pages() >= WAIT_FROM_PAGES && !self.is_held_up) else { return };
+            self.is_held_up = matches!(outcome, Outcome::HeldUp);
+            match outcome {
+                Outcome::Copied(snapshot) => self.finish(conn, Some(snapshot)),
+                Outcome::Failed => self.finish(conn, None),
+                Outcome::HeldUp | Outcome::Behind => {}
             }
         } else if self.log.is_due.swap(false, Relaxed) {
             self.copier.begin();

@@ -45,8 +45,10 @@ pub(super) struct Copier {
 pub(super) enum Outcome {
     /// Few pages are left, or none.
     Copied(Snapshot),
-    /// A reader of an older state is in the way, or more is written than can be copied.
+    /// A reader of an older state is in the way.
     HeldUp,
+    /// More is written than can be copied.
+    Behind,
     /// The thread, or what it needs, is not there.
     Failed,
 }
@@ -163,7 +165,7 @@ impl Work {
             }
             if now_left >= left {
                 self.idle.extend(snapshot.end());
-                return Ok(Outcome::HeldUp);
+                return Ok(Outcome::Behind);
             }
             left = now_left;
             let newer = self.snapshot()?;
