@@ -1,8 +1,8 @@
 //! Work that may take long, on threads that give way to all others.
 //!
-//! An export, an import, a commit of many records, a hash of a password or a consumer that reads days of events takes a core for as long as it may. On
-//! threads like any other it would have as much of the processor as those that answer requests, who would wait behind it. So
-//! such work runs on threads of lower priority (on Linux, where each thread has its own): it gets all that is left, and about a
+//! An export, an import, a commit of many records, a hash of a password or a consumer that reads days of events takes a core for
+//! as long as it may. On threads like any other it would have as much of the processor as those that answer requests, who would
+//! wait behind it. So such work runs on threads of lower priority (on Linux, where each thread has its own): it gets all that is left, and about a
 //! tenth of a core when nothing is.
 
 mod pool;
@@ -29,7 +29,8 @@ pub(crate) async fn background<T: Send + 'static>(work: impl FnOnce() -> T + Sen
     spawn(work).await
 }
 
-/// Begins `work` on such a thread, where the runtime of the caller is the current one. Whoever waits for what is returned gets what it came to, or its panic.
+/// Begins `work` on such a thread, where the runtime of the caller is the current one. Whoever waits for what is returned gets
+/// what it came to, or its panic.
 pub(crate) fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> impl Future<Output = T> + Send {
     let (done, ended) = oneshot::channel();
     let server = Handle::try_current().ok();

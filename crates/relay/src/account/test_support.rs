@@ -7,7 +7,16 @@ use common::Clock;
 use tempfile::TempDir;
 
 use crate::clock::SystemClock;
-use crate::store::{Db, DbOptions, LogWatch, Synchronous};
+use crate::store::{Db, DbOptions, LogWatch, StoreError, Synchronous, WriteFailed};
+
+/// Why a write of a test failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WriteError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Write(#[from] WriteFailed),
+}
 
 /// Makes an empty database with a clock that can be moved; it is gone with the folder.
 pub(crate) fn db() -> (TempDir, Db, Arc<SystemClock>) {

@@ -330,24 +330,16 @@ const POSITION: &str = "position.json";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::test_support;
+    use crate::account::test_support::{self, WriteError};
     use crate::backup::key::BackupKey;
     use crate::backup::restore;
     use crate::backup::segment::Link;
     use crate::clock::SystemClock;
-    use crate::store::{Db, StoreError, WriteFailed, meta};
+    use crate::store::{Db, meta};
 
     const VALUE_BYTES: usize = 1 << 16;
 
-    #[derive(Debug, thiserror::Error)]
-    enum WriteError {
-        #[error(transparent)]
-        Store(#[from] StoreError),
-        #[error(transparent)]
-        Write(#[from] WriteFailed),
-    }
-
-    /// Several clients that write 128 MiB, by transactions of one or more values.
+    /// Several clients that write 128 MiB, a value in each write.
     async fn write_much(db: &Arc<Db>, from: usize) {
         let writers = (0..4).map(|writer| {
             let db = Arc::clone(db);

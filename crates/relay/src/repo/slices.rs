@@ -80,24 +80,12 @@ pub(super) async fn place(db: &Db) -> Result<WritePermit, WriteFailed> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::clock::SystemClock;
-    use crate::store::{DbOptions, Synchronous};
+    use crate::account::test_support;
 
     #[tokio::test]
     async fn a_slice_is_told_whether_others_wrote_since_the_one_before() {
-        let dir = tempfile::tempdir().unwrap();
-        let options = DbOptions {
-            synchronous: Synchronous::Full,
-            writer_cache_bytes: 1 << 20,
-            reader_cache_bytes: 1 << 20,
-            readers: 1,
-            write_queue: 10,
-            watch: None,
-        };
-        let db = Db::open(&dir.path().join("db"), &options, Arc::new(SystemClock::default()), Box::new(drop)).unwrap();
+        let (_dir, db, _clock) = test_support::db();
         let slices = Slices::default();
         let next = || slices.next(&db, |_, budget| Ok::<_, WriteFailed>(budget.is_left()));
         let first = next().await.unwrap();

@@ -91,8 +91,7 @@ pub(crate) fn refer(
     if conn.prepare_cached(sql)?.execute(params![account.0, cid.digest()])? == 0 {
         return Ok(false);
     }
-    let sql = "INSERT OR REPLACE INTO blob_ref (repo, path, cid, rev) VALUES (?1, ?2, ?3, ?4)";
-    conn.prepare_cached(sql)?.execute(params![repo.0, path, cid.digest(), rev_value(rev)])?;
+    note(conn, repo, path, cid, rev)?;
     Ok(true)
 }
 
@@ -105,10 +104,15 @@ pub(crate) fn refer_ahead(
     cid: &Cid,
     rev: Tid,
 ) -> Result<(), StoreError> {
-    let sql = "INSERT OR REPLACE INTO blob_ref (repo, path, cid, rev) VALUES (?1, ?2, ?3, ?4)";
-    conn.prepare_cached(sql)?.execute(params![repo.0, path, cid.digest(), rev_value(rev)])?;
+    note(conn, repo, path, cid, rev)?;
     let sql = "UPDATE blob SET temporary = 0 WHERE account = ?1 AND cid = ?2 AND temporary = 1";
     conn.prepare_cached(sql)?.execute(params![account.0, cid.digest()])?;
+    Ok(())
+}
+
+fn note(conn: &Connection, repo: RepoId, path: &str, cid: &Cid, rev: Tid) -> Result<(), StoreError> {
+    let sql = "INSERT OR REPLACE INTO blob_ref (repo, path, cid, rev) VALUES (?1, ?2, ?3, ?4)";
+    conn.prepare_cached(sql)?.execute(params![repo.0, path, cid.digest(), rev_value(rev)])?;
     Ok(())
 }
 

@@ -133,8 +133,8 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::account::test_support;
-    use crate::store::{WriteFailed, meta};
+    use crate::account::test_support::{self, WriteError};
+    use crate::store::meta;
 
     /// While anyone exported, every commit found the log long and copied the few pages that the one before had left: two more
     /// syncs for each write.
@@ -208,13 +208,5 @@ mod tests {
             .map(|entry| entry.metadata().unwrap().len());
         let bytes = log.sum::<u64>();
         assert!((1..72 << 20).contains(&bytes), "{bytes} bytes of log after {} written", 250 * BYTES);
-    }
-
-    #[derive(Debug, thiserror::Error)]
-    enum WriteError {
-        #[error(transparent)]
-        Store(#[from] StoreError),
-        #[error(transparent)]
-        Write(#[from] WriteFailed),
     }
 }
