@@ -20,6 +20,9 @@ const THREADS: usize = 64;
 
 static POOL: Pool = Pool::new("background", THREADS, give_way);
 
+/// Items of long work between two looks whether others wait; some tenths of a millisecond.
+const BREATH: u32 = 32;
+
 /// Added to the niceness of the process.
 #[cfg(target_os = "linux")]
 const NICER_BY: i32 = 10;
@@ -27,6 +30,22 @@ const NICER_BY: i32 = 10;
 /// Runs `work` on a thread that gives way to others. It runs to its end whether or not anyone waits for it.
 pub(crate) async fn background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     spawn(work).await
+}
+
+/// Lets others run now and then: to be taken for each item of long work.
+///
+/// Lower priority is not enough for those who wait. Linux may let the thread that runs go on until its next tick, after up to 4
+/// milliseconds, before it lets one run that has just been woken, whatever the priority of either.
+#[derive(Debug, Default)]
+pub(crate) struct Breath(u32);
+
+impl Breath {
+    pub(crate) fn take(&mut self) {
+        self.0 += 1;
+        if self.0.is_multiple_of(BREATH) {
+            std::thread::yield_now();
+        }
+    }
 }
 
 /// Begins `work` on such a thread, where the runtime of the caller is the current one. Whoever waits for what is returned gets
@@ -53,7 +72,7 @@ pub(crate) const fn is_much(items: usize) -> bool {
 }
 
 /// Lowers the priority of the calling thread.
-fn give_way() {
+pub(crate) fn give_way() {
     #[cfg(target_os = "linux")]
     if let Ok(niceness) = rustix::process::getpriority_process(None) {
         // 0 is the calling thread here. A system that refuses this leaves the thread as it was.

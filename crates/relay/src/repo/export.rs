@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::prepare::commit_car;
 use super::snapshot::{RepoSnapshot, SnapshotError};
-use crate::background;
+use crate::background::{self, Breath};
 use crate::store::{AccountId, Db, StoreError, record, repo, row};
 
 /// Bytes that are handed on at a time.
@@ -24,7 +24,7 @@ const CHUNKS_AHEAD: usize = 2;
 /// beginning anew: who asked for one and read nothing could have both for good.
 const STALL: Duration = Duration::from_secs(60);
 /// Records read at a time.
-const RECORDS_AHEAD: usize = 512;
+const RECORDS_AHEAD: usize = 128;
 
 /// An export that is under way. The stream ends early, with an error, when a block could not be read.
 pub(crate) type Export = mpsc::Receiver<Result<Bytes, std::io::Error>>;
@@ -48,7 +48,8 @@ pub(crate) async fn export(db: &Db, account: AccountId, since: Option<Tid>) -> R
         if begun.send(Ok(true)).is_err() {
             return;
         }
-        let mut chunks = Chunks { out, server, chunk: commit_car(&snapshot.head(), snapshot.commit_block()) };
+        let mut chunks =
+            Chunks { out, server, chunk: commit_car(&snapshot.head(), snapshot.commit_block()), breath: Breath::default() };
         let result = match since {
             None => whole(&snapshot, &mut chunks),
             Some(since) => changes(&snapshot, since, &mut chunks),
@@ -100,10 +101,12 @@ struct Chunks {
     /// Where time is told.
     server: Handle,
     chunk: Vec<u8>,
+    breath: Breath,
 }
 
 impl Chunks {
     fn write(&mut self, cid: &Cid, block: &[u8]) -> Result<(), Stop> {
+        self.breath.take();
         car::write_block(&mut self.chunk, cid, block);
         if self.chunk.len() >= CHUNK_BYTES { self.send(STALL) } else { Ok(()) }
     }
@@ -180,7 +183,7 @@ mod tests {
     #[tokio::test]
     async fn who_does_not_read_does_not_hold_the_snapshot() {
         let (out, mut export) = mpsc::channel(1);
-        let mut chunks = Chunks { out, server: Handle::current(), chunk: vec![1] };
+        let mut chunks = Chunks { out, server: Handle::current(), chunk: vec![1], breath: Breath::default() };
         let stopped = background::background(move || {
             assert!(chunks.send(STALL).is_ok(), "there is room for the first");
             chunks.send(Duration::from_millis(1))

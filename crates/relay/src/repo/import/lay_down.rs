@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::sorted::{Item, Sorted};
 use super::{Checked, ImportError};
 use crate::auth::RepoGrant;
-use crate::background;
+use crate::background::{self, Breath};
 use crate::firehose::frames;
 use crate::repo::handle::{RepoHandle, RepoState};
 use crate::repo::prepare::commit_car;
@@ -204,7 +204,9 @@ impl Portion {
 fn lay_out(sorted: &Sorted, mut old: OldRecords, rev: Tid, ready: &mpsc::Sender<Portion>) -> Result<(), ImportError> {
     let mut portion = Portion::new();
     let mut items = sorted.read()?;
+    let mut breath = Breath::default();
     while let Some(item) = items.next()? {
+        breath.take();
         let row = match item {
             Item::Node { cid, block } => Row::Node { cid, rev, block: block.to_vec() },
             Item::Record { path, cid, blobs, block } => Row::Record {

@@ -55,7 +55,7 @@ pub(crate) use self::staging::StagingError;
 use self::staging::{Receiver, Staged};
 use super::write::WriteError;
 use crate::auth::RepoGrant;
-use crate::background::{self, background};
+use crate::background::{self, Breath, background};
 use crate::identity::{PlcClientError, ResolveError};
 use crate::secrets::SecretError;
 use crate::state::App;
@@ -238,7 +238,9 @@ fn check_tree(staged: &Staged, data: Cid, folder: &std::path::Path) -> Result<So
     let sorted = std::cell::RefCell::new(SortedWriter::new(folder)?);
     let mut builder = Builder::new(|cid, _, block| sorted.borrow_mut().node(&cid, &block));
     let mut walk = Walk::new(staged, data);
+    let mut breath = Breath::default();
     loop {
+        breath.take();
         let step = walk.step().map_err(|err| ImportError::Tree(Box::new(err)))?;
         let (key, cid) = match step {
             Some(Step::Record { key, cid }) => (key, cid),
