@@ -23,6 +23,11 @@ const ROOM: usize = 256;
 /// What storing a commit costs beside its records, in records.
 const COMMIT: usize = 3;
 
+/// In which commits are counted, in microseconds.
+const WINDOW: u64 = 100_000;
+/// Commits in one that no account must answer for.
+const FEW: u64 = 10;
+
 /// A repo that is, or lately was, written to.
 #[derive(Debug)]
 pub(super) struct RepoHandle {
@@ -35,6 +40,22 @@ pub(super) struct RepoHandle {
     /// Number of the last commit that became durable, counted from 1 in each process.
     durable_ticket: AtomicU64,
     room: Arc<Semaphore>,
+    commits: Tally,
+}
+
+/// Commits since the present [`WINDOW`] began.
+#[derive(Debug, Default)]
+pub(super) struct Tally(AtomicU64);
+
+impl Tally {
+    /// Counts one more, and returns how many there are.
+    pub(super) fn count(&self, now_micros: u64) -> u64 {
+        const BITS: u32 = 24;
+        let window = (now_micros / WINDOW) << BITS;
+        let next = |tally: u64| if tally >> BITS << BITS == window { tally + 1 } else { window + 1 };
+        let before = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |tally| Some(next(tally)));
+        next(before.unwrap_or_else(|tally| tally)) - window
+    }
 }
 
 /// The newest head of a repo, which may be on its way to the store.
@@ -71,6 +92,7 @@ impl RepoHandle {
             failed_generation: AtomicU64::new(0),
             durable_ticket: AtomicU64::new(0),
             room: Arc::new(Semaphore::new(ROOM)),
+            commits: Tally::default(),
         }
     }
 
@@ -79,6 +101,13 @@ impl RepoHandle {
     pub(super) async fn room(&self, records: usize) -> OwnedSemaphorePermit {
         let wanted = (COMMIT + records).min(ROOM) as u32;
         Arc::clone(&self.room).acquire_many_owned(wanted).await.expect("the room is never closed")
+    }
+
+    /// Counts a commit of this repo, beside those of `all`, and tells whether it has to give way: whether others write, and this one
+    /// more than twice as much as they do together.
+    pub(super) fn is_greedy(&self, all: &Tally, now_micros: u64) -> bool {
+        let (own, all) = (self.commits.count(now_micros), all.count(now_micros));
+        own > FEW && own < all && own * 3 > all * 2
     }
 
     /// The generation that the next state read from the store has.
@@ -164,6 +193,19 @@ mod tests {
         drop(first);
         assert!(greedy.room(200).now_or_never().is_some());
         assert!(greedy.room(10 * ROOM).now_or_never().is_some(), "a commit that is larger than the room goes alone");
+    }
+
+    #[test]
+    fn who_writes_more_than_all_others_gives_way_to_them() {
+        let (all, greedy, other) = (Tally::default(), handle(1), handle(2));
+        let commits = |handle: &RepoHandle, window: u64, count: usize| {
+            (0..count).filter(|_| handle.is_greedy(&all, window * WINDOW)).count()
+        };
+        assert_eq!(commits(&greedy, 1, 100), 0, "nobody else writes");
+        assert_eq!(commits(&other, 1, 1), 0);
+        assert_eq!(commits(&greedy, 1, 5), 5);
+        assert_eq!((commits(&other, 2, 1), commits(&greedy, 2, 30)), (0, 20), "a new window begins with few");
+        assert_eq!((commits(&other, 2, 30), commits(&greedy, 2, 20)), (0, 0), "the others write as much");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use repo_engine::{Key, TreeError, UnsignedCommit};
 use tokio::sync::OwnedMutexGuard;
 use tracing::Instrument as _;
 
-use super::handle::{RepoHandle, RepoHandles, RepoState};
+use super::handle::{RepoHandle, RepoHandles, RepoState, Tally};
 use super::nodes::NodeCache;
 use super::prepare::{self, PreparedCommit};
 use super::rebuild::{NewHead, Rebuilt};
@@ -135,6 +135,8 @@ pub(crate) struct Repos {
     pub(super) secrets: Arc<Secrets>,
     pub(super) nodes: Arc<NodeCache>,
     pub(super) handles: RepoHandles,
+    /// Of all repos.
+    commits: Tally,
     /// Distinguishes our revs from those of another process in the same microsecond.
     pub(super) clock_id: u16,
     /// The last TID that was given to a record.
@@ -170,6 +172,7 @@ impl Repos {
             secrets,
             nodes: Arc::new(NodeCache::new(node_cache_bytes)),
             handles: RepoHandles::new(),
+            commits: Tally::default(),
             clock_id,
             last_tid: AtomicU64::new(0),
             evidence,
@@ -257,7 +260,8 @@ impl Repos {
         swap_commit: Option<Cid>,
     ) -> Result<(OwnedMutexGuard<Option<RepoState>>, Option<Box<PreparedCommit>>), WriteError> {
         let (nodes, now_micros, clock_id) = (Arc::clone(&self.nodes), self.clock.micros(), self.clock_id);
-        if !background::is_much(writes.len()) {
+        let gives_way = handle.is_greedy(&self.commits, now_micros) || background::is_much(writes.len());
+        if !gives_way {
             let prepared = self.db.read(|conn| {
                 let state = self.newest(conn, handle, &mut slot)?;
                 prepare::prepare(&prepare::Context {
