@@ -24,6 +24,7 @@ mod auth;
 mod background;
 mod backup;
 mod blob;
+mod bulk;
 pub mod cli;
 pub mod clock;
 pub mod config;

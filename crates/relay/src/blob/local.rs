@@ -20,6 +20,8 @@ use std::time::SystemTime;
 use common::{Cid, Codec};
 use data_encoding::HEXLOWER;
 
+use crate::bulk;
+
 /// A folder that this process has to itself; cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct LocalFolder(Arc<Folder>);
@@ -44,6 +46,10 @@ pub(super) struct TempFile {
     file: File,
     name: TempName,
     is_placed: bool,
+    /// Bytes of it that the disk has been given.
+    written_out: u64,
+    /// In bytes.
+    size: u64,
 }
 
 /// A name in `tmp/` that is in use for as long as this lives.
@@ -91,7 +97,7 @@ impl LocalFolder {
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        Ok(TempFile { file: options.open(name.path())?, name, is_placed: false })
+        Ok(TempFile { file: options.open(name.path())?, name, is_placed: false, written_out: 0, size: 0 })
     }
 
     /// Gives a synced file the name of its content, durably. A file that has the name already is replaced by its equal.
@@ -175,7 +181,18 @@ impl LocalFolder {
 
 impl TempFile {
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)
+        self.file.write_all(bytes)?;
+        self.size += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Gives the disk what it has not been given, once that is much. For a file that is to be synced.
+    pub(super) fn write_out(&mut self) -> io::Result<()> {
+        if self.size - self.written_out >= bulk::PIECE {
+            bulk::write_out(&self.file, self.written_out..self.size)?;
+            self.written_out = self.size;
+        }
+        Ok(())
     }
 
     /// Opens the content from its beginning.
@@ -185,7 +202,8 @@ impl TempFile {
 
     /// Makes the content durable. The name in `tmp/` need not be.
     pub(super) fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
+        // What is small need not wait for the turn of what is much.
+        if self.written_out > 0 { bulk::sync(&self.file) } else { self.file.sync_data() }
     }
 }
 

@@ -143,7 +143,11 @@ impl Sink {
             Backend::Bucket(bucket) => bucket.folder(),
         };
         let file = if let Some(file) = &mut self.file { file } else { self.file.insert(folder.create_temp()?) };
-        file.write(bytes)
+        file.write(bytes)?;
+        match self.to {
+            Backend::Local(_) => file.write_out(),
+            Backend::Bucket(_) => Ok(()),
+        }
     }
 
     /// Makes the bytes durable, where they stay on this disk.

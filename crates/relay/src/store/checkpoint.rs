@@ -21,8 +21,11 @@ const CHECKPOINT_PAGES: i32 = 2000;
 /// pages later it is tried again.
 const AGAIN_AFTER_PAGES: i32 = CHECKPOINT_PAGES / 4;
 
-/// With so many pages in the log, transactions wait for who copies them: a slow disk must not make the log grow without end. For a
-/// reader that is in the way they do not, since that would not make it go.
+/// With so many pages to be rid of there are no rests in copying.
+const HURRY_FROM_PAGES: i32 = 2 * CHECKPOINT_PAGES;
+
+/// With so many pages to be rid of, transactions wait for who copies them: a slow disk must not make the log grow without end. For
+/// a reader that is in the way they do not, since that would not make it go.
 const WAIT_FROM_PAGES: i32 = 4 * CHECKPOINT_PAGES;
 
 /// The checkpoints of the connection that writes.
@@ -38,14 +41,47 @@ pub(super) struct Checkpoints {
 #[derive(Debug, Default)]
 pub(super) struct LogSize {
     pages: AtomicI32,
+    /// How many of them are in the database.
+    copied: AtomicI32,
     /// Whether it is time for a checkpoint.
     is_due: AtomicBool,
+    /// Whether the next transaction begins the log anew, unless a reader is in the way.
+    may_begin_anew: AtomicBool,
+    /// Whether one was.
+    is_kept: AtomicBool,
 }
 
 impl LogSize {
     /// Returns how many pages were committed to the log since it began.
     pub(super) fn pages(&self) -> i32 {
         self.pages.load(Relaxed)
+    }
+
+    /// Notes how many pages are in the database, which SQLite tells after a checkpoint.
+    pub(super) fn are_copied(&self, pages: i32) {
+        self.copied.store(pages, Relaxed);
+    }
+
+    /// Whether they are to be copied without a rest.
+    pub(super) fn is_long(&self) -> bool {
+        self.burden() >= HURRY_FROM_PAGES
+    }
+
+    /// Returns how many pages there are to be rid of: all of them; while readers follow upon each other, so that the log cannot
+    /// begin anew, those that are to be copied yet.
+    fn burden(&self) -> i32 {
+        let copied = if self.is_kept.load(Relaxed) { self.copied.load(Relaxed) } else { 0 };
+        self.pages() - copied
+    }
+
+    fn grew_to(&self, pages: i32) {
+        let could_begin_anew = self.may_begin_anew.swap(false, Relaxed);
+        if self.pages.swap(pages, Relaxed) > pages {
+            self.copied.store(0, Relaxed);
+            self.is_kept.store(false, Relaxed);
+        } else if could_begin_anew {
+            self.is_kept.store(true, Relaxed);
+        }
     }
 }
 
@@ -60,7 +96,7 @@ impl Checkpoints {
         let log = Arc::<LogSize>::default();
         let (told, due) = (Arc::clone(&log), CheckpointDue::default());
         conn.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages: i32| {
-            told.pages.store(pages, Relaxed);
+            told.grew_to(pages);
             if due.is_at(pages) {
                 told.is_due.store(true, Relaxed);
             }
@@ -73,7 +109,7 @@ impl Checkpoints {
     /// Begins one if it is time, and ends one that another thread has done most of. To be called between transactions.
     pub(super) fn catch_up(&mut self, conn: &Connection) {
         if self.copier.is_at_work() {
-            let Some(outcome) = self.copier.outcome(self.log.pages() >= WAIT_FROM_PAGES && !self.is_held_up) else { return };
+            let Some(outcome) = self.copier.outcome(self.log.burden() >= WAIT_FROM_PAGES && !self.is_held_up) else { return };
             self.is_held_up = matches!(outcome, Outcome::HeldUp);
             match outcome {
                 Outcome::Copied(snapshot) => self.finish(conn, Some(snapshot)),
@@ -95,7 +131,10 @@ impl Checkpoints {
         }
         self.log.is_due.store(false, Relaxed);
         // A reader in the way is no failure, and neither is a full disk: it is tried again.
-        drop(conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())));
+        if let Ok(copied) = conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(2)) {
+            self.log.are_copied(copied);
+            self.log.may_begin_anew.store(copied == self.log.pages(), Relaxed);
+        }
     }
 
     /// To be called after the last transaction: closing the last connection copies the log back and removes it.
@@ -150,6 +189,25 @@ mod tests {
         assert_eq!(tried(&mut (3..=CHECKPOINT_PAGES + 1)), [CHECKPOINT_PAGES]);
         // A transaction alone that fills it.
         assert!(!due.is_at(10) && due.is_at(3 * CHECKPOINT_PAGES));
+    }
+
+    /// While exports followed upon each other, transactions waited each time that pages were copied, and were none the better for it.
+    #[test]
+    fn a_log_that_readers_keep_weighs_what_is_not_copied() {
+        let log = LogSize::default();
+        log.grew_to(9000);
+        log.are_copied(8000);
+        assert_eq!(log.burden(), 9000, "it may be that more is written than can be copied");
+        log.are_copied(9000);
+        log.may_begin_anew.store(true, Relaxed);
+        log.grew_to(9010);
+        assert_eq!(log.burden(), 10);
+        log.grew_to(20_000);
+        assert_eq!(log.burden(), 11_000);
+        log.grew_to(3);
+        assert_eq!(log.burden(), 3);
+        log.grew_to(9000);
+        assert_eq!(log.burden(), 9000);
     }
 
     #[derive(Debug, Default)]

@@ -10,13 +10,14 @@
 //! # Tricky bits
 //!
 //! - SQLite syncs the database only when no page is left. So it is synced here after each round, or the writer thread would have
-//!   to wait for all of it.
+//!   to wait for all of it: at leisure, since the sync of a transaction waits for what was given to the disk before.
 //! - The newer snapshot is taken before the older one ends.
 //! - Where copying fails after the log was taken, snapshots end here: what is copied is older than the first of them, and so
 //!   taken.
 
 use std::fs::File;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
@@ -25,9 +26,10 @@ use rusqlite::{Connection, OpenFlags};
 use super::StoreError;
 use super::checkpoint::LogSize;
 use super::db::{Connect, LogWatch};
+use crate::{background, bulk};
 
 /// So many pages are left to the writer thread: about as many as a batch of it writes.
-const FEW_PAGES: i64 = 64;
+const FEW_PAGES: i32 = 64;
 
 /// More rounds than this are taken only where transactions write about as fast as pages can be copied.
 const MAX_ROUNDS: usize = 8;
@@ -37,6 +39,7 @@ pub(super) struct Copier {
     orders: Sender<()>,
     outcomes: Receiver<Outcome>,
     snapshots: Sender<Connection>,
+    ends: Arc<AtomicBool>,
     thread: JoinHandle<()>,
     is_at_work: bool,
 }
@@ -72,10 +75,13 @@ impl Snapshot {
 impl Copier {
     pub(super) fn start(connect: Connect, file: Arc<File>, log: Arc<LogSize>, watch: Option<Arc<dyn LogWatch>>) -> Self {
         let ((orders, ordered), (done, outcomes), (snapshots, returned)) = (channel(), channel(), channel());
+        let ends = Arc::<AtomicBool>::default();
+        let ended = Arc::clone(&ends);
         let thread = std::thread::Builder::new()
             .name("sqlite-copier".into())
             .spawn(move || {
-                let mut work = Work { connect, file, log, watch, checkpointer: None, idle: Vec::new() };
+                background::give_way();
+                let mut work = Work { connect, file, log, watch, ended, checkpointer: None, idle: Vec::new() };
                 while ordered.recv().is_ok() {
                     work.idle.extend(returned.try_iter());
                     let outcome = work.copy().unwrap_or_else(|err| {
@@ -88,7 +94,7 @@ impl Copier {
                 }
             })
             .expect("the operating system starts a thread");
-        Self { orders, outcomes, snapshots, thread, is_at_work: false }
+        Self { orders, outcomes, snapshots, ends, thread, is_at_work: false }
     }
 
     pub(super) fn is_at_work(&self) -> bool {
@@ -123,7 +129,8 @@ impl Copier {
 
     /// Waits for the thread, which closes its connections.
     pub(super) fn end(self) {
-        let Self { orders, outcomes, snapshots, thread, is_at_work: _ } = self;
+        let Self { orders, outcomes, snapshots, ends, thread, is_at_work: _ } = self;
+        ends.store(true, Relaxed);
         drop(orders);
         // A panic of it was logged where it happened.
         drop(thread.join());
@@ -137,6 +144,8 @@ struct Work {
     file: Arc<File>,
     log: Arc<LogSize>,
     watch: Option<Arc<dyn LogWatch>>,
+    /// Whether the server ends.
+    ended: Arc<AtomicBool>,
     /// Made when first needed, and so are those in `idle`, which are for snapshots.
     checkpointer: Option<Connection>,
     idle: Vec<Connection>,
@@ -146,20 +155,22 @@ impl Work {
     fn copy(&mut self) -> Result<Outcome, StoreError> {
         let mut at_least = self.log.pages();
         let mut snapshot = self.snapshot()?;
-        let mut left = i64::MAX;
+        let mut left = i32::MAX;
         for _ in 0..MAX_ROUNDS {
             if let Some(watch) = &self.watch {
                 watch.before_checkpoint(None);
             }
             let copied = self.checkpoint()?;
-            if copied < i64::from(at_least) {
+            self.log.are_copied(copied);
+            if copied < at_least {
                 // Someone has an older snapshot. What could be copied is synced when more can be.
                 self.idle.extend(snapshot.end());
                 return Ok(Outcome::HeldUp);
             }
-            self.file.sync_data().map_err(StoreError::File)?;
+            let is_in_a_hurry = || self.log.is_long() || self.ended.load(Relaxed);
+            bulk::sync_at_leisure(&self.file, is_in_a_hurry).map_err(StoreError::File)?;
             at_least = self.log.pages();
-            let now_left = i64::from(at_least) - copied;
+            let now_left = at_least - copied;
             if now_left <= FEW_PAGES {
                 return Ok(Outcome::Copied(snapshot));
             }
@@ -183,7 +194,7 @@ impl Work {
     }
 
     /// Copies what no reader is in the way of, and returns how many pages of the log are copied now.
-    fn checkpoint(&mut self) -> Result<i64, StoreError> {
+    fn checkpoint(&mut self) -> Result<i32, StoreError> {
         let conn = match &mut self.checkpointer {
             Some(conn) => conn,
             none => none.insert((self.connect)(OpenFlags::SQLITE_OPEN_READ_WRITE)?),
