@@ -2,8 +2,8 @@
 //!
 //! An export, an import, a commit of many records, a hash of a password or a consumer that reads days of events takes a core for
 //! as long as it may. On threads like any other it would have as much of the processor as those that answer requests, who would
-//! wait behind it. So such work runs on threads of lower priority (on Linux, where each thread has its own): it gets all that is left, and about a
-//! tenth of a core when nothing is.
+//! wait behind it. So such work runs on threads of lower priority (on Linux, where each thread has its own): it gets all that is
+//! left, and about a tenth of a core when nothing is.
 
 mod pool;
 

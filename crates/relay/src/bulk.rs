@@ -46,12 +46,16 @@ pub(crate) fn write_out(file: &File, part: Range<u64>) -> io::Result<()> {
     }
     /// Waits for what was on its way before, hands in what is there, and waits for that.
     const ALL: c_uint = 1 | 2 | 4;
-    let (offset, bytes) = (i64::try_from(part.start), i64::try_from(part.end - part.start));
-    let (offset, bytes) = (offset.map_err(io::Error::other)?, bytes.map_err(io::Error::other)?);
-    in_turn(|| match sync_file_range(file.as_raw_fd(), offset, bytes, ALL) {
+    let number = |n: u64| i64::try_from(n).map_err(io::Error::other);
+    let (offset, bytes) = (number(part.start)?, number(part.end - part.start)?);
+    let result = in_turn(|| match sync_file_range(file.as_raw_fd(), offset, bytes, ALL) {
         0 => Ok(()),
-        _ => Some(io::Error::last_os_error()).filter(|err| !is_not_there(err)).map_or(Ok(()), Err),
-    })
+        _ => Err(io::Error::last_os_error()),
+    });
+    match result {
+        Err(err) if is_not_there(&err) => Ok(()),
+        result => result,
+    }
 }
 
 /// As there is no such call here, [`sync`] does all of it.
