@@ -3,8 +3,9 @@
 //! An export, an import, a commit of many records, a hash of a password or a consumer that reads days of events takes a core for
 //! as long as it may. On threads like any other it would have as much of the processor as those that answer requests, who would
 //! wait behind it. So such work runs on threads of lower priority (on Linux, where each thread has its own): it gets all that is
-//! left, and about a tenth of a core when nothing is.
+//! left, and about a tenth of a core when nothing is. What is long also takes a [`Breath`] now and then.
 
+mod breath;
 mod pool;
 
 use std::future::Future;
@@ -13,15 +14,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+pub(crate) use self::breath::{Breath, hold_back};
 use self::pool::Pool;
 
 /// Threads at most. Each kind of work has a bound of its own that is lower; this one is for all of them.
 const THREADS: usize = 64;
 
 static POOL: Pool = Pool::new("background", THREADS, give_way);
-
-/// Items of long work between two looks whether others wait; some tenths of a millisecond.
-const BREATH: u32 = 32;
 
 /// Added to the niceness of the process.
 #[cfg(target_os = "linux")]
@@ -30,22 +29,6 @@ const NICER_BY: i32 = 10;
 /// Runs `work` on a thread that gives way to others. It runs to its end whether or not anyone waits for it.
 pub(crate) async fn background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     spawn(work).await
-}
-
-/// Lets others run now and then: to be taken for each item of long work.
-///
-/// Lower priority is not enough for those who wait. Linux may let the thread that runs go on until its next tick, after up to 4
-/// milliseconds, before it lets one run that has just been woken, whatever the priority of either.
-#[derive(Debug, Default)]
-pub(crate) struct Breath(u32);
-
-impl Breath {
-    pub(crate) fn take(&mut self) {
-        self.0 += 1;
-        if self.0.is_multiple_of(BREATH) {
-            std::thread::yield_now();
-        }
-    }
 }
 
 /// Begins `work` on such a thread, where the runtime of the caller is the current one. Whoever waits for what is returned gets

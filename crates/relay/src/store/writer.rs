@@ -30,6 +30,7 @@ use super::checkpoint::Checkpoints;
 use super::event::{self, Event, FrameParts};
 use super::queue::{Waiting, Weight};
 use super::{AccountId, StoreError, WriterStats};
+use crate::background;
 
 /// The write queue is full; the caller should try again in a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -337,6 +338,8 @@ fn transaction(tx: &mut BatchTx<'_>, jobs: &mut std::vec::IntoIter<Job>, dones: 
         }
     }
     let end = if kept == 0 { "ROLLBACK" } else { "COMMIT" };
-    tx.conn.prepare_cached(end)?.execute([])?;
+    let mut end = tx.conn.prepare_cached(end)?;
+    let _while_the_disk_works = background::hold_back();
+    end.execute([])?;
     Ok(())
 }
