@@ -111,12 +111,6 @@ mod tests {
         for worked in [SHORT, LONGEST_REST, Duration::from_secs(3600)] {
             assert!(rest(worked, never));
         }
-        let mut breath = Breath { items: 0, rested: Instant::now() };
-        let _commit = hold_back();
-        // It has hardly worked.
-        for _ in 0..3 * ITEMS {
-            breath.take();
-        }
     }
 
     #[test]
